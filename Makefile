@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# `make test TEST_EXTRAS=dev,oracles` also compares the T5 pipeline with torch's.
+TEST_EXTRAS ?= dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: install reproduce test lint clean
@@ -27,9 +29,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[simulators]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[simulators,sweeps]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(TEST_EXTRAS)]'
 	@touch $@ $(VENV)/.installed

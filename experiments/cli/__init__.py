@@ -16,6 +16,7 @@ from experiments.cli.chain import chain
 from experiments.cli.claims import claims
 from experiments.cli.information import information
 from experiments.cli.reproduce import reproduce
+from experiments.cli.t5 import t5
 from experiments.cli.text import text
 from theory.errors import InvalidInput
 
@@ -29,7 +30,7 @@ def gmlm() -> None:
     """
 
 
-for command in (reproduce, claims, chain, information, text):
+for command in (reproduce, claims, chain, information, text, t5):
     gmlm.add_command(command)
 
 

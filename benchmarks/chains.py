@@ -16,7 +16,8 @@ on a quiet machine; the load is printed.
 Our law from the operator is the one that it carries, after checking that it is stationary and the only one; the peers
 and ours from the dense matrix compute it.
 
-``ratio`` is the seconds of a method over ours for the same question. ``error`` is, for a law, the largest difference
+``ratio`` is the seconds of a method over those of the quickest of ours for the same question, the one that the command
+line would take: all eigenvalues of a small chain, Lanczos iteration on a large one. ``error`` is, for a law, the largest difference
 from the Gibbs law of the model; for a gap, from our dense spectrum up to N = 10 and from our Lanczos value above (0 for
 itself); for a mixing time, the difference of the integers.
 """
@@ -263,7 +264,7 @@ def compare(sites: int, size: int, cases: list[Case], limit: float) -> dict[tupl
             if case.question == question
         }
         truth = reference(question, sites, results)
-        ours = next(result.seconds for name, result in results.items() if name in OURS)
+        ours = min(result.seconds for name, result in results.items() if name.startswith("ours") and not result.failure)
         for name, result in results.items():
             found[question, name] = result
             head = f"{sites:>3}{size:>3}  {question:<15}{name:<28}"

@@ -8,6 +8,9 @@ import psutil
 
 from theory.errors import ExceedsMemory
 
+NEGLIGIBLE = 2**20
+"""Bytes that are granted without asking the system, which takes longer than small chains themselves."""
+
 
 def available_bytes() -> int:
     """Memory that new allocations can use now, in bytes."""
@@ -29,6 +32,8 @@ def require_memory(needed: float, argument: str, value: Any, purpose: str) -> No
     Raises:
         ExceedsMemory: says how much ``purpose`` would take and how much is free.
     """
+    if needed <= NEGLIGIBLE:
+        return
     free = available_bytes()
     if needed > free:
         raise ExceedsMemory(

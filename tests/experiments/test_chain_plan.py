@@ -180,6 +180,7 @@ def test_what_does_not_fit_is_refused_with_a_figure(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("theory.memory.available_bytes", lambda: 2**28)
+    monkeypatch.setattr("theory.memory.NEGLIGIBLE", 0)
     code, out, err = run(capsys, "chain", "--sites", 12, "--sampler", "confidence-remasking", "--k", 2, "--explain")
     assert code != 0
     assert out == ""

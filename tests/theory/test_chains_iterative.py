@@ -246,6 +246,7 @@ def test_bad_input_names_the_argument() -> None:
 
 def test_memory_is_refused_with_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("theory.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("theory.memory.NEGLIGIBLE", 0)
     for call in (lanczos_gaps, arnoldi_gaps):
         with pytest.raises(ExceedsMemory, match="KiB"):
             call(reversible_operator(2, 9))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from math import comb
 
 import numpy as np
@@ -33,6 +34,14 @@ from theory.chains import (
 from theory.errors import InvalidInput
 
 probability = st.floats(0.01, 0.99)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def steps_for_small_chains() -> Iterator[None]:
+    """Lets small examples take the route of large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("theory.chains.mixing.FEW_STATES", 0)
+        yield
 
 
 class Lumped:
@@ -144,6 +153,15 @@ def test_given_starts(seed: int, states: int) -> None:
         part = total_variation_curve(chain, [7, 2, 0], starts=[states - 1])
         np.testing.assert_allclose(part.distances[:, 0], full[:, -1], atol=1e-14)
     assert "step by step" in mixing_time(free, 0.1, starts=[0]).reason
+
+
+def test_small_chains_take_dense_powers(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = Composition([DenseOperator(random_chain(3, 6))])
+    steps = mixing_time(free, 0.1, starts=[0, 4])
+    monkeypatch.setattr("theory.chains.mixing.FEW_STATES", 6)
+    powers = mixing_time(free, 0.1, starts=[0, 4])
+    assert "powers" in powers.reason
+    assert (powers.steps, powers.worst_start) == (steps.steps, steps.worst_start)
 
 
 def test_long_times_by_doubling() -> None:

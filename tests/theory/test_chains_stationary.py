@@ -25,6 +25,7 @@ from tests.theory.chain_examples import (
 )
 from theory.chains import (
     DenseOperator,
+    communicating_classes,
     detailed_balance_violation,
     is_reversible,
     residual,
@@ -32,7 +33,11 @@ from theory.chains import (
     stationary_laws,
 )
 from theory.chains.state_reduction import BLOCK
+from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
+from theory.laws import ising_on, named_graph
+from theory.masks import k_uniform
+from theory.samplers import block_gibbs
 
 
 def entrywise_error(found: np.ndarray, exact: list[Fraction]) -> float:
@@ -168,3 +173,35 @@ def test_reversibility_of_known_chains() -> None:
     assert detailed_balance_violation(np.roll(np.eye(5), 1, axis=1)) == pytest.approx(0.2)
     assert is_reversible(np.eye(3), [0.2, 0.3, 0.5])
     assert is_reversible([[1.0]])
+
+
+@given(seeds, sizes)
+def test_detailed_balance_gives_the_law_of_state_reduction(seed: int, states: int) -> None:
+    matrix, law = random_reversible(seed, states, spread=3.0)
+    balanced = stationary_law(DenseOperator(matrix, reversible=True))
+    assert balanced.method == "detailed balance"
+    np.testing.assert_allclose(balanced.law, law, rtol=1e-10)
+    np.testing.assert_allclose(balanced.law, stationary_law(matrix).law, rtol=1e-10)
+
+
+def test_a_false_declaration_of_reversibility_falls_back() -> None:
+    matrix = random_chain(1, 5)
+    found = stationary_law(DenseOperator(matrix, reversible=True))
+    assert found.method == "state reduction"
+    np.testing.assert_allclose(found.law @ matrix, found.law, atol=1e-14)
+    one_way = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]])
+    assert stationary_law(DenseOperator(one_way, reversible=True)).method == "state reduction"
+
+
+def test_classes_of_a_large_chain_without_its_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    law = ising_on(named_graph("cycle", 10), 0.5, 0.1)
+    chain = block_gibbs(TableConditionals(law), k_uniform(10, 2))
+
+    def refuse() -> None:
+        raise AssertionError("the matrix was formed")
+
+    monkeypatch.setattr(type(chain), "to_dense", lambda self: refuse())
+    classes = communicating_classes(chain)
+    assert classes.irreducible
+    assert classes.aperiodic
+    assert stationary_law(chain).method == "known"

@@ -174,5 +174,6 @@ def test_refusals() -> None:
 def test_weights_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = random_product_kernel(6, 2, np.random.default_rng(0))
     monkeypatch.setattr("theory.memory.available_bytes", lambda: 8 * transformer_parameters(6, 2) - 1)
+    monkeypatch.setattr("theory.memory.NEGLIGIBLE", 0)
     with pytest.raises(ExceedsMemory, match="weights"):
         transformer_for(kernel)

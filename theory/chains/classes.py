@@ -22,6 +22,9 @@ from theory.chains.checks import States, check_states
 from theory.chains.operator import TransitionOperator, as_operator
 from theory.errors import InvalidInput
 
+MOST_LEVELS = 64
+"""Steps of the search that may show, without a matrix, that all states communicate."""
+
 
 @dataclass(frozen=True, eq=False)
 class CommunicatingClasses:
@@ -85,11 +88,16 @@ def support_graph(chain: TransitionOperator | ArrayLike) -> csr_array:
 
 
 def communicating_classes(chain: TransitionOperator | ArrayLike) -> CommunicatingClasses:
-    """All classes, which of them are closed, and their periods."""
-    matrix = as_operator(chain).to_dense()
-    if matrix.min() > 0:
-        every = np.arange(len(matrix))
-        return CommunicatingClasses(np.zeros(len(matrix), dtype=np.int64), (every,), (True,), (1,))
+    """All classes, which of them are closed, and their periods.
+
+    Raises:
+        ExceedsMemory: the chain is not simply one aperiodic class, and its dense matrix would not fit.
+    """
+    operator = as_operator(chain)
+    if _one_aperiodic_class(operator):
+        every = np.arange(operator.states)
+        return CommunicatingClasses(np.zeros(operator.states, dtype=np.int64), (every,), (True,), (1,))
+    matrix = operator.to_dense()
     graph = csr_array(matrix > 0)
     count, found = connected_components(graph, directed=True, connection="strong")
     # Number the classes by their smallest state, so that the result does not depend on the search order.
@@ -108,6 +116,32 @@ def communicating_classes(chain: TransitionOperator | ArrayLike) -> Communicatin
         _period(graph, states) if is_closed else 0 for states, is_closed in zip(members, closed, strict=True)
     )
     return CommunicatingClasses(labels, members, tuple(bool(value) for value in closed), periods)
+
+
+def _one_aperiodic_class(operator: TransitionOperator) -> bool:
+    """Whether few applications of the operator show that all states communicate and that one may stay where it is.
+
+    True is certain. False says that it was not seen: the diameter may be above `MOST_LEVELS`, or the period above 1.
+    """
+    law = operator.stationary
+    start = 0 if law is None else int(np.argmax(law))
+    for step, stays in ((operator.propagate, True), (operator.apply, False)):
+        reached = np.zeros(operator.states)
+        reached[start] = 1.0
+        count = 1
+        for _ in range(MOST_LEVELS):
+            found = step(reached) > 0
+            if stays and not found[start]:
+                return False
+            stays = False
+            reached = (found | (reached > 0)).astype(np.float64)
+            before = count
+            count = int(reached.sum())
+            if count in (before, operator.states):
+                break
+        if count < operator.states:
+            return False
+    return True
 
 
 def _period(graph: csr_array, states: States) -> int:

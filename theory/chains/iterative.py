@@ -14,11 +14,12 @@ Legend: ``S`` states. Source: Levin, Peres, Wilmer, section 12.1; Lehoucq, Soren
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs, eigsh
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from theory.chains.checks import check_law
 from theory.chains.operator import TransitionOperator
@@ -73,6 +74,12 @@ class IterativeLaw:
     residual: float
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    """The BLAS libraries in use; looking for them takes longer than a small chain."""
+    return ThreadpoolController()
+
+
 def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolerance: float = 1e-10) -> IterativeGaps:
     """Gaps of a chain that is reversible with respect to a positive law.
 
@@ -122,7 +129,7 @@ def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolera
         basis = min(BASIS, chain.states - 1)
         try:
             # ARPACK's own products are small: more than one BLAS thread would cost more than it brings.
-            with threadpool_limits(1):
+            with _blas().limit(limits=1):
                 values, vectors = eigsh(operator, k=1, which=which, v0=left, ncv=basis, tol=tolerance / 10)
         except (ArpackNoConvergence, ArpackError) as error:
             raise NotConverged(f"Lanczos iteration did not converge: {error}") from None

@@ -29,6 +29,8 @@ from theory.memory import require_memory
 
 Array = NDArray[np.float64]
 
+FEW_STATES = 128
+"""Up to this many states dense powers are quicker than steps, however few the starts."""
 LONGEST = 2**52
 """Longest time that is looked for by default; rounding swamps any later one."""
 BATCH_BYTES = 2**26
@@ -74,8 +76,8 @@ def mixing_time(
 ) -> MixingTime:
     """t_mix(eps), worst case over all states or over the given starts.
 
-    With starts, a chain that does not hold its matrix is run step by step from those starts alone, each until it is
-    within eps; every other chain is run by its powers.
+    With starts, a chain of more than `FEW_STATES` that does not hold its matrix is run step by step from those starts
+    alone, each until it is within eps; every other chain is run by its powers.
 
     Args:
         chain: the chain.
@@ -93,7 +95,10 @@ def mixing_time(
     if maximum < 1:
         raise InvalidInput("maximum", maximum, "at least 1 step is needed")
     begin = np.arange(operator.states) if starts is None else check_states(starts, operator.states, "starts")
-    by_steps = starts is not None and not isinstance(operator, DenseOperator)
+    by_steps = starts is not None and not isinstance(operator, DenseOperator) and operator.states > FEW_STATES
+    if not by_steps:
+        # Its powers need the matrix in any case, and made once it serves everything that follows.
+        operator = DenseOperator(operator.to_dense(), operator.reversible, operator.stationary)
     if not by_steps or operator.stationary is None:
         obstacle = _obstacle(operator, epsilon, begin)
         if obstacle:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh, eigvals
+from scipy.linalg import eigh, eigvals, eigvalsh
 
 from theory.chains.classes import communicating_classes
 from theory.chains.operator import TransitionOperator, as_operator
@@ -179,13 +179,18 @@ def _symmetrised(block: Array, law: Array) -> tuple[Array, float, float]:
     """Eigenvalues, gap and absolute gap of a reversible irreducible class."""
     if len(block) == 1:
         return np.ones(1), np.inf, np.inf
-    values, vectors = symmetric_eigenvectors(block)
+    roots = np.sqrt(block)
+    symmetric = roots * roots.T
+    values = eigvalsh(symmetric)[::-1]
     gap = 1 - float(values[1])
+    last = len(values) - 1
     if gap < NEAR_ONE:
-        gap = _refine(block, law, vectors[:, : min(MOST_REFINED, int((values > 1 - NEAR_ONE).sum()))], -1.0)
+        count = min(MOST_REFINED, int((values > 1 - NEAR_ONE).sum()))
+        gap = _refine(block, law, eigh(symmetric, subset_by_index=(last - count + 1, last))[1], -1.0)
     low = 1 + float(values[-1])
     if low < NEAR_ONE:
-        low = _refine(block, law, vectors[:, -min(MOST_REFINED, int((values < NEAR_ONE - 1).sum())) :], 1.0)
+        count = min(MOST_REFINED, int((values < NEAR_ONE - 1).sum()))
+        low = _refine(block, law, eigh(symmetric, subset_by_index=(0, count - 1))[1], 1.0)
     return values, gap, min(gap, low)
 
 

@@ -2,7 +2,12 @@
 
 pi is stationary where pi P = pi. A finite chain has exactly one stationary law for each closed class (extreme points);
 it is unique where there is one closed class, and it has mass 0 on transient states. The laws are computed by state
-reduction (`theory.chains.state_reduction`), which is accurate entry by entry also for nearly reducible chains.
+reduction (`theory.chains.state_reduction`), which is accurate entry by entry also for nearly reducible chains. Where
+the builder declares the chain reversible, they follow from detailed balance along a spanning tree of each class,
+
+    ln pi(y) = ln pi(x) + ln P(x, y) - ln P(y, x),
+
+in S^2 operations instead of S^3, and the residual tells whether the declaration is true.
 
 Legend: ``S`` states. Source: Levin, Peres, Wilmer, sections 1.5 and 1.7.
 """
@@ -26,6 +31,9 @@ Array = NDArray[np.float64]
 KNOWN_LAW_TOLERANCE = 1e-8
 """Largest residual of a law that the chain carries; a larger one is a mistake of its builder, not rounding."""
 
+BALANCED_LAW_TOLERANCE = 1e-12
+"""Largest residual of a law from detailed balance; above it, state reduction decides."""
+
 
 @dataclass(frozen=True, eq=False)
 class StationaryLaw:
@@ -35,7 +43,7 @@ class StationaryLaw:
         law: masses of all states, [S].
         states: the closed class that carries it, ascending.
         residual: ||pi P - pi||_1.
-        method: "state reduction", or "known" where the chain carries the law.
+        method: "state reduction", "detailed balance" or "known", the last where the chain carries the law.
     """
 
     law: Array
@@ -82,11 +90,41 @@ def stationary_laws_of(operator: TransitionOperator, classes: CommunicatingClass
     matrix = operator.to_dense()
     found = []
     for states in classes.closed_members:
+        if operator.reversible and (masses := _balanced_law(matrix[np.ix_(states, states)])) is not None:
+            law = np.zeros(operator.states)
+            law[states] = masses
+            if (error := residual(operator, law)) <= BALANCED_LAW_TOLERANCE:
+                found.append(StationaryLaw(law, states, error, "detailed balance"))
+                continue
         require_memory(16.0 * len(states) ** 2, "states", len(states), "state reduction")
         law = np.zeros(operator.states)
         law[states] = reduce_states(matrix[np.ix_(states, states)]).stationary_law()
         found.append(StationaryLaw(law, states, residual(operator, law), "state reduction"))
     return tuple(found)
+
+
+def _balanced_law(block: Array) -> Array | None:
+    """The law that detailed balance along a breadth-first tree gives to an irreducible block; None where an edge of the
+    tree has no edge back, so that the chain is not reversible."""
+    logs = np.full(len(block), -np.inf)
+    logs[0] = 0.0
+    seen = logs == 0
+    frontier = np.flatnonzero(seen)
+    while not seen.all():
+        outside = np.flatnonzero(~seen)
+        rows = block[np.ix_(frontier, outside)]
+        best = rows.argmax(axis=0)
+        forward = rows[best, np.arange(len(outside))]
+        reached = forward > 0
+        new, parents, forward = outside[reached], frontier[best[reached]], forward[reached]
+        backward = block[new, parents]
+        if not len(new) or backward.min() <= 0:
+            return None
+        logs[new] = logs[parents] + np.log(forward) - np.log(backward)
+        seen[new] = True
+        frontier = new
+    masses = np.exp(logs - logs.max())
+    return np.asarray(masses / masses.sum())
 
 
 def _known_law(operator: TransitionOperator, states: States) -> StationaryLaw:

@@ -14,6 +14,7 @@ from theory.laws.ising import (
     strong_clique,
 )
 from theory.laws.joint import JointLaw
+from theory.laws.parallel_language import ParallelLanguage, Parse, TargetLaw
 from theory.laws.parity import parity_law
 from theory.laws.potts import potts, potts_family
 from theory.laws.products import MixtureOfProducts, ProductLaw, mixture_of_products, product_law
@@ -27,7 +28,10 @@ __all__ = [
     "IsingLaw",
     "JointLaw",
     "MixtureOfProducts",
+    "ParallelLanguage",
+    "Parse",
     "ProductLaw",
+    "TargetLaw",
     "curie_weiss",
     "hidden_markov_sequence",
     "ising",

@@ -1,16 +1,16 @@
 r"""A synthetic pair of languages in which the law p(y | x) of a translation is known exactly.
 
-*Source.* A sentence has n words, n uniform on ``shortest..longest``; the words 0..W-1 lie on a circle, the first is uniform
-and each next one lies 1..``branching`` places further on, uniformly. So there is never the same word twice in a row.
+*Source.* A sentence has n words, n uniform on ``shortest..longest``; the words 0..W-1 lie on a circle, the first is
+uniform and each next one lies 1..``branching`` places further on, uniformly. So no word comes twice in a row.
 
 *Target.* Three things are drawn, independently of each other:
 
 - the *register* z ~ w of the whole sentence: every word v has a translation of its own in each register (the classic
   "Danke schoen / Vielen Dank"), the head token head(v, z);
-- the *doubled* words: each word becomes head(v, z) tail(v, z) with probability ``doubling``, else head(v, z) alone, so that
-  the place of a word in the target is uncertain;
-- the *order*: from left to right, the next two words change places with probability ``swap`` and are done, else the next
-  word alone is done; the last word has no partner.
+- the *doubled* words: each word becomes head(v, z) tail(v, z) with probability ``doubling``, else head(v, z) alone, so
+  that the place of a word in the target is uncertain;
+- the *order*: from left to right, the next two words change places with probability ``swap`` and are done, else the
+  next word alone is done; the last word has no partner.
 
 Register, doubled words and order can be read off y, so that for the y that are possible at all
 
@@ -26,8 +26,7 @@ register with probability sum_z w_z^l, and neighbours are equal with positive pr
 uncertain, although no true sentence stutters. Without doubling and swaps TC = (n - 1) H(w).
 
 Legend: ``W`` words, ``Z`` registers, ``n`` source words, ``l`` target tokens, ``d = l - n``, ``K`` possible targets.
-Source: section 5 of the notes of this project; Li et al. 2024 (arXiv:2407.21046), section 4; Gu et al. 2018 (arXiv:1711.02281)
-for multimodality.
+Source: Gu et al. 2018 (arXiv:1711.02281) for multimodality; Li et al. 2024 (arXiv:2407.21046) for its part in stutter.
 """
 
 from __future__ import annotations
@@ -111,7 +110,9 @@ class ParallelLanguage:
         # A swap can bring words together that are three apart; they must differ, or the order would be ambiguous.
         reach = 3 if self.swap else 1
         if self.words <= reach * self.branching:
-            raise InvalidInput("words", self.words, f"more than {reach * self.branching} are needed, {reach} x branching")
+            raise InvalidInput(
+                "words", self.words, f"more than {reach * self.branching} are needed, {reach} x branching"
+            )
         if self.shortest < 1:
             raise InvalidInput("shortest", self.shortest, "at least 1 is needed")
         if self.longest < self.shortest:
@@ -145,7 +146,9 @@ class ParallelLanguage:
         """A source sentence, of a given number of words where one is given."""
         count = int(generator.integers(self.shortest, self.longest + 1)) if words is None else words
         steps = generator.integers(1, self.branching + 1, count - 1)
-        return tuple(int(v) % self.words for v in generator.integers(self.words) + np.concatenate([[0], np.cumsum(steps)]))
+        return tuple(
+            int(v) % self.words for v in generator.integers(self.words) + np.concatenate([[0], np.cumsum(steps)])
+        )
 
     def sample_target(self, source: Sentence, generator: np.random.Generator) -> tuple[int, ...]:
         """A translation of a source sentence."""
@@ -157,9 +160,7 @@ class ParallelLanguage:
             order += [place + 1, place] if swapped else [place]
         return self.render(words, Parse(register, tuple(order), tuple(generator.random(len(words)) < self.doubling)))
 
-    def sample_pairs(
-        self, count: int, generator: np.random.Generator
-    ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    def sample_pairs(self, count: int, generator: np.random.Generator) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Independent sentence pairs."""
         sources = (self.sample_source(generator) for _ in range(count))
         return [(source, self.sample_target(source, generator)) for source in sources]
@@ -177,7 +178,9 @@ class ParallelLanguage:
             raise InvalidInput("source", words, f"one or more words of 0..{self.words - 1} are needed")
         for i in range(1, len(words)):
             if not 1 <= (words[i] - words[i - 1]) % self.words <= self.branching:
-                raise InvalidInput(f"source[{i}]", words[i], f"cannot follow {words[i - 1]} with {self.branching} branches")
+                raise InvalidInput(
+                    f"source[{i}]", words[i], f"cannot follow {words[i - 1]} with {self.branching} branches"
+                )
         return words
 
     def render(self, source: tuple[int, ...], parse: Parse) -> tuple[int, ...]:
@@ -242,9 +245,11 @@ class ParallelLanguage:
             InvalidInput: a length of probability zero, or more targets than fit in memory.
         """
         words, doubled = self._length(source, length)
-        orders = [order for order in _orders(len(words)) if self._order_probability(order) > 0] if self.swap else [
-            tuple(range(len(words)))
-        ]
+        orders = (
+            [order for order in _orders(len(words)) if self._order_probability(order) > 0]
+            if self.swap
+            else [tuple(range(len(words)))]
+        )
         registers = [z for z, w in enumerate(self.register_weights) if w > 0]
         count = len(registers) * math.comb(len(words), doubled) * len(orders)
         require_memory(count * length * 16.0, "length", length, f"the list of {count} targets")
@@ -299,7 +304,7 @@ class ParallelLanguage:
         return result
 
     def marginals(self, source: Sentence, length: int) -> Array:
-        """p(y_i | x, l), what the positions of one parallel step are drawn from: [l, 2 W Z], in the order of the tokens."""
+        """p(y_i | x, l), the laws that one parallel step draws from: [l, 2 W Z], in the order of the tokens."""
         slots = self.slot_law(source, length).reshape(length, 2, 1, self.words)
         joint = slots * np.asarray(self.register_weights)[None, None, :, None]
         return np.asarray(joint.reshape(length, -1))
@@ -332,7 +337,7 @@ class ParallelLanguage:
         words = self.check_source(source)
         law = self.length_law(words)
         if not 0 <= length - len(words) < len(law) or law[length - len(words)] == 0:
-            possible = [len(words) + d for d in np.flatnonzero(law)]
+            possible = [len(words) + int(d) for d in np.flatnonzero(law)]
             raise InvalidInput("length", length, f"one of {possible} is needed for {len(words)} words")
         return words, length - len(words)
 

@@ -17,9 +17,9 @@ Our law from the operator is the one that it carries, after checking that it is 
 and ours from the dense matrix compute it.
 
 ``ratio`` is the seconds of a method over those of the quickest of ours for the same question, the one that the command
-line would take: all eigenvalues of a small chain, Lanczos iteration on a large one. ``error`` is, for a law, the largest difference
-from the Gibbs law of the model; for a gap, from our dense spectrum up to N = 10 and from our Lanczos value above (0 for
-itself); for a mixing time, the difference of the integers.
+line would take: all eigenvalues of a small chain, Lanczos iteration on a large one. ``error`` is, for a law, the
+largest difference from the Gibbs law of the model; for a gap, from our dense spectrum up to N = 10 and from our Lanczos
+value above (0 for itself); for a mixing time, the difference of the integers.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from theory.memory import require_memory
 
 Array = NDArray[np.float64]
 
-FEW_STATES = 128
+FEW_STATES = 256
 """Up to this many states dense powers are quicker than steps, however few the starts."""
 LONGEST = 2**52
 """Longest time that is looked for by default; rounding swamps any later one."""

@@ -71,6 +71,16 @@ class ChainPlan:
         ]
 
 
+def dense_memory(states: int) -> float:
+    """Bytes of the dense method: eight matrices at a time."""
+    return 8 * 8.0 * states * states
+
+
+def matrix_free_memory(states: int) -> float:
+    """Bytes of the matrix-free method: a few dozen vectors, and a block of starts."""
+    return 8.0 * states * 48 + 2.0**28
+
+
 def surely_irreducible(law: JointLaw, sampler: str, masks: MaskLaw | None, temperature: float) -> bool:
     """Whether the chain is irreducible and aperiodic without looking at its matrix.
 
@@ -103,7 +113,7 @@ def plan_chain(
     """Choose the method for a chain; see the module's description."""
     states = operator.states
     flops = (10 + 60) * float(states) ** 3  # eigenvalues; about 30 products of doubling and descent
-    memory, seconds = 8.0 * operator.dense_bytes, flops / DENSE_FLOPS
+    memory, seconds = dense_memory(states), flops / DENSE_FLOPS
     if states <= DENSE_STATES:
         return ChainPlan("dense", f"{states} states are few", memory, seconds, None)
     if not surely_irreducible(law, sampler, masks, temperature):
@@ -119,4 +129,4 @@ def plan_chain(
     start = time.perf_counter()
     operator.propagate(law.probabilities)
     row = time.perf_counter() - start
-    return ChainPlan("matrix-free", reason, 8.0 * states * 48 + 2.0**28, row * len(starts), starts)
+    return ChainPlan("matrix-free", reason, matrix_free_memory(states), row * len(starts), starts)

@@ -12,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from theory.chains import stationary_law
 from theory.conditionals import ConditionalModel
+from theory.divergences import total_variation
 from theory.errors import InvalidInput
 from theory.laws import JointLaw
 from theory.masks import MaskLaw
+from theory.samplers import systematic_scan
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,16 @@ def learn(law: JointLaw, masks: MaskLaw, learning: Learning, seed: int, samples:
     settings = TrainingSettings(steps=learning.steps, batch_size=learning.batch, learning_rate=learning.rate, seed=seed)
     train(network, source, listed(masks, law.symbols), settings, report_every=learning.steps)
     return induced_conditionals(network)
+
+
+def law_errors(conditionals: ConditionalModel, law: JointLaw) -> dict[str, float]:
+    """TV to p of the law decoded from left to right (every mask size) and of the scan's stationary law (size 1)."""
+    decoded = conditionals.joint_conditional(range(law.sites))[0]
+    scanned = stationary_law(systematic_scan(conditionals)).law
+    return {
+        "decoded": total_variation(decoded, law.probabilities),
+        "scanned": total_variation(scanned, law.probabilities),
+    }
 
 
 def mean_interval(values: Sequence[float] | NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:

@@ -87,30 +87,59 @@ def _mostly_diagonal(weights: Array) -> Array:
     return np.asarray(rest[:, None] + np.diag(weights - rest))
 
 
+ORDERS = {
+    "optimal": "optimal schedule",
+    "left-to-right": "left-to-right blocks",
+    "random-uniform": "random order, uniform sizes",
+    "random-cosine": "random order, cosine sizes",
+    "random-geometric": "random order, geometric sizes",
+    "masked-diffusion": "masked diffusion",
+    "max-probability": "max probability order",
+    "entropy": "entropy order",
+    "sampled-confidence": "sampled confidence (MaskGIT)",
+}
+"""Every kind of order: the word for it, and its name."""
+
+
 def speed_and_quality(law: JointLaw, entropies: SubsetEntropies, best: Frontier) -> list[Series]:
     """The series of a law, for T = 1..N."""
-    plans = {name: [plan(law.sites, steps) for steps in range(1, law.sites + 1)] for name, plan in SIZE_PLANS.items()}
-    blocks = [cut(range(law.sites), sizes) for sizes in plans["uniform"]]
-    series = [
-        _fixed("optimal schedule", law, best.schedules, best.errors.tolist()),
-        _fixed("left-to-right blocks", law, blocks, [float(total_correlations(entropies, s).sum()) for s in blocks]),
-    ]
-    curve = entropies.information_curve()
-    for name, sizes in plans.items():
-        random_orders = [RandomOrder(plan) for plan in sizes]
+    return [series(order, law, entropies, best, range(1, law.sites + 1)) for order in ORDERS]
+
+
+def series(order: str, law: JointLaw, entropies: SubsetEntropies, best: Frontier, steps: Sequence[int]) -> Series:
+    """One kind of order on a law.
+
+    Args:
+        order: a key of `ORDERS`.
+        law: p.
+        entropies: of the subsets of its sites.
+        best: its optimal schedules.
+        steps: numbers of steps T, each in 1..N.
+    """
+    name = ORDERS[order]
+    kind, _, plan = order.partition("-")
+    sizes = [SIZE_PLANS[plan if kind == "random" else "uniform"](law.sites, count) for count in steps]
+    if order == "optimal":
+        result = _fixed(name, law, [best.schedules[t - 1] for t in steps], [float(best.errors[t - 1]) for t in steps])
+    elif order == "left-to-right":
+        blocks = [cut(range(law.sites), plan) for plan in sizes]
+        result = _fixed(name, law, blocks, [float(total_correlations(entropies, s).sum()) for s in blocks])
+    elif kind == "random":
+        curve = entropies.information_curve()
         mean_errors = [random_order_error(curve, plan) for plan in sizes]
-        series.append(_rules(f"random order, {name} sizes", "bound", law, random_orders, mean_errors))
-    weights = [np.full(steps, 1 / steps) for steps in range(1, law.sites + 1)]
-    mean_errors = [masked_diffusion_error(curve, w) for w in weights]
-    series.append(_rules("masked diffusion", "bound", law, [MaskedDiffusion(w) for w in weights], mean_errors))
-    for score in ("max probability", "entropy"):
-        orders = [ScoredOrder(score, Sizes(sizes)) for sizes in plans["uniform"]]
-        series.append(_rules(f"{score} order", "equal", law, orders, [rule_total_correlation(law, r) for r in orders]))
-    sampled = [SampledConfidence(sizes) for sizes in plans["uniform"]]
-    series.append(_rules("sampled confidence (MaskGIT)", "none", law, sampled, None))
-    for entry in series:
-        entry["least"] = best.errors.tolist()
-    return series
+        result = _rules(name, "bound", law, [RandomOrder(plan) for plan in sizes], mean_errors)
+    elif order == "masked-diffusion":
+        curve = entropies.information_curve()
+        weights = [np.full(count, 1 / count) for count in steps]
+        mean_errors = [masked_diffusion_error(curve, w) for w in weights]
+        result = _rules(name, "bound", law, [MaskedDiffusion(w) for w in weights], mean_errors)
+    elif order == "sampled-confidence":
+        result = _rules(name, "none", law, [SampledConfidence(plan) for plan in sizes], None)
+    else:
+        rules = [ScoredOrder(order.replace("-", " "), Sizes(plan)) for plan in sizes]
+        result = _rules(name, "equal", law, rules, [rule_total_correlation(law, rule) for rule in rules])
+    result["least"] = [float(best.errors[t - 1]) for t in steps]
+    return result
 
 
 def _fixed(name: str, law: JointLaw, schedules: Sequence[Schedule], predicted: list[float]) -> Series:

@@ -12,15 +12,12 @@ from scipy.stats import norm
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.learned import Learning, learn, mean_interval
+from experiments.learned import Learning, law_errors, learn, mean_interval
 from experiments.parameters import parameter
-from theory.chains import stationary_law
-from theory.conditionals import ConditionalModel
-from theory.divergences import kullback_leibler, total_variation
+from theory.divergences import kullback_leibler
 from theory.estimation import asymptotic_covariance, fit, sample_pairs
 from theory.laws import IsingLaw, JointLaw, random_ising
 from theory.masks import MaskLaw, bernoulli, k_uniform, uniform_ratio
-from theory.samplers import systematic_scan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,18 +171,8 @@ def _networks(law: JointLaw, parameters: Parameters, seed: int, progress: Progre
     for done, (n, masks, index) in enumerate(cases):
         progress(done / len(cases), f"Transformer, {masks.name}, n = {n}")
         conditionals = learn(law, masks, learning, 1000 * seed + index, n)
-        result.append({"samples": n, "masks": masks.name, "seed": index} | _errors(conditionals, law))
+        result.append({"samples": n, "masks": masks.name, "seed": index} | law_errors(conditionals, law))
     return result
-
-
-def _errors(conditionals: ConditionalModel, law: JointLaw) -> dict[str, float]:
-    """TV to p of the law decoded from left to right (every mask size) and of the scan's stationary law (size 1)."""
-    decoded = conditionals.joint_conditional(range(law.sites))[0]
-    scanned = stationary_law(systematic_scan(conditionals)).law
-    return {
-        "decoded": total_variation(decoded, law.probabilities),
-        "scanned": total_variation(scanned, law.probabilities),
-    }
 
 
 def _ranking(networks: list[dict[str, Any]], samples: int) -> list[dict[str, Any]]:

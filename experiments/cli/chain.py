@@ -81,14 +81,14 @@ def chain(
     """
     import json
 
-    from experiments.chain_analysis import analyse, analyse_matrix_free, draw_curve
-    from experiments.chain_plan import DENSE_STATES, plan_chain
+    from experiments.chain_analysis import draw_curve
+    from experiments.chain_plan import DENSE_STATES, ChainPlan
+    from experiments.chain_record import chain_record
     from experiments.figures import render, style
     from experiments.files import write_atomically
-    from experiments.models import ModelSpec, build_chain, build_law, build_masks, load_ising
+    from experiments.models import ModelSpec, build_law, build_masks, load_ising
     from theory.errors import InvalidInput
     from theory.laws import load_table
-    from theory.memory import require_memory
 
     if not 0 < epsilon < 1:
         raise InvalidInput("--epsilon", epsilon, "must lie strictly between 0 and 1")
@@ -111,20 +111,25 @@ def chain(
         law = build_law(spec)
     text = f"k={k}" if k is not None else masks
     mask_law = None if text is None else build_masks(text, law.sites)
-    operator = build_chain(law, sampler, mask_law, temperature)
-    exact_block_gibbs = sampler == "k-gibbs" and temperature == 1
-    block_masks = (mask_law if mask_law is not None else build_masks("k=1", law.sites)) if exact_block_gibbs else None
-    plan = plan_chain(law, operator, sampler, mask_law, temperature, spec)
-    if explain:
-        for line in plan.lines():
-            click.echo(line, err=True)
-    if plan.starts is None:
-        require_memory(plan.memory, "sites", law.sites, "the dense analysis of the chain")
-        record = analyse(law, operator, epsilon, block_masks, curve=plot is not None)
-    else:
-        if plot is not None:
+
+    def planned(plan: ChainPlan) -> None:
+        if explain:
+            for line in plan.lines():
+                click.echo(line, err=True)
+        if plot is not None and plan.starts is not None:
             raise InvalidInput("--plot", str(plot), f"curves are drawn for chains of at most {DENSE_STATES} states")
-        record = analyse_matrix_free(law, operator, plan.starts, epsilon, block_masks, budget)
+
+    found = chain_record(
+        law,
+        sampler,
+        mask_law,
+        temperature,
+        epsilon,
+        spec=spec,
+        curve=plot is not None,
+        budget=budget,
+        planned=planned,
+    )
     record = {
         "law": law.name,
         "sites": law.sites,
@@ -132,8 +137,7 @@ def chain(
         "sampler": sampler,
         "masks": text,
         "temperature": temperature,
-        "method": plan.method,
-        **record,
+        **found,
     }
     title = f"{sampler}{'' if text is None else ' ' + text} on {law.name}, N = {law.sites}"
     if plot is not None:

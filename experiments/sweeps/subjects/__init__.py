@@ -1,0 +1,41 @@
+"""The subjects, by name: every claim, and the computations below. Modules are imported when they are asked for."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+
+from experiments.claims import MODULES as CLAIMS
+from experiments.claims import identifier
+from experiments.sweeps.subject import Subject
+from theory.errors import InvalidInput
+
+MODULES = {
+    "chain": "one sampler on one law: gap, exact mixing time, bounds",
+    "escape": "strong clique: steps of k-Gibbs and of independent parallel out of the wrong mode",
+    "information": "what masks of k sites teach about an Ising model",
+    "training": "a small masked network: how far the law that it decodes is from the data law",
+    "unmasking": "decoding by unmasking: network calls against error",
+}
+"""Name and what it computes; the module of the same name binds it in ``SUBJECT``."""
+
+
+def load_subject(name: str) -> Subject:
+    """The subject of that name, or the claim of that identifier or name.
+
+    Raises:
+        InvalidInput: there is no such subject; close names are suggested.
+    """
+    if name in MODULES:
+        subject: Subject = import_module(f"experiments.sweeps.subjects.{name}").SUBJECT
+        return subject
+    try:
+        claim = identifier(name)
+    except InvalidInput:
+        known = [*MODULES, *CLAIMS]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise InvalidInput("subject", name, f"{hint}one of {', '.join(known)}") from None
+    from experiments.sweeps.subjects.claim import claim_subject
+
+    return claim_subject(claim)

@@ -1,0 +1,105 @@
+"""One sampler on one law, analysed exactly: ``gmlm chain`` as a subject.
+
+The record is that of `experiments.chain_record.chain_record`, with the best bounds on the mixing time as
+``mixing_time_lower`` and ``mixing_time_upper`` (steps; None where there is none).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from experiments.chain_plan import DENSE_STATES, dense_memory, matrix_free_memory
+from experiments.chain_record import chain_record
+from experiments.models import build_law, build_masks
+from experiments.parameters import parameter
+from experiments.sweeps.subject import Quantity, Subject
+from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
+from theory.laws import named_graph
+from theory.masks import MaskLaw
+from theory.samplers import SAMPLERS
+
+
+@dataclass(frozen=True)
+class Parameters(ModelParameters):
+    """Which law, which sampler."""
+
+    sampler: str = parameter("k-gibbs", "the sampler", choices=tuple(SAMPLERS))
+    k: int = parameter(1, "mask size of k-uniform masks, for samplers that draw masks", minimum=1)
+    masks: str = parameter("", "another mask law (uniform-ratio, bernoulli=0.3, spans=3, ...) in place of k")
+    temperature: float = parameter(1.0, "conditionals^(1/T); 0 is greedy", minimum=0.0)
+    epsilon: float = parameter(0.25, "total variation that counts as mixed", minimum=1e-9, maximum=0.999)
+
+
+def _masks(parameters: Parameters) -> MaskLaw | None:
+    if SAMPLERS[parameters.sampler].uses_masks == "none":
+        return None
+    return build_masks(parameters.masks or f"k={parameters.k}", parameters.sites)
+
+
+def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
+    """See the module's description."""
+    spec = parameters.spec(seed)
+    law = build_law(spec)
+    record = chain_record(
+        law, parameters.sampler, _masks(parameters), parameters.temperature, parameters.epsilon, spec=spec
+    )
+    bounds = record["mixing_time_bounds"].values()
+    lower = [low for low, _ in bounds if low is not None]
+    upper = [high for _, high in bounds if high is not None]
+    return {
+        "law": law.name,
+        **record,
+        "mixing_time_lower": max(lower, default=None),
+        "mixing_time_upper": min(upper, default=None),
+    }
+
+
+@lru_cache(maxsize=1024)
+def _graph_exists(graph: str, sites: int) -> None:
+    named_graph(graph, sites)
+
+
+def check(parameters: Parameters) -> None:
+    """Refuse sizes that do not go together, and mask laws that cannot be read."""
+    check_model(parameters)
+    if parameters.model in {"ising", "potts"}:
+        _graph_exists(parameters.graph, parameters.sites)
+    if parameters.masks:
+        # Every mask law is read the same way for few sites; listing all masks of many would take long.
+        build_masks(parameters.masks, min(parameters.sites, 12))
+    elif SAMPLERS[parameters.sampler].uses_masks != "none":
+        check_size("k", parameters.k, parameters.sites)
+
+
+def memory(parameters: Parameters) -> float:
+    """Bytes of the analysis, by the method that will be used."""
+    surely_irreducible = (
+        parameters.model != "parity" and parameters.temperature > 0 and parameters.sampler != "confidence-remasking"
+    )
+    if parameters.states <= DENSE_STATES or not surely_irreducible:
+        return dense_memory(parameters.states)
+    return matrix_free_memory(parameters.states)
+
+
+SUBJECT = Subject(
+    "chain",
+    "One sampler on one law: stationary law, gap, exact mixing time, bounds",
+    Parameters,
+    compute,
+    check,
+    memory,
+    {
+        "mixing_time": Quantity(
+            "mixing time t_mix(ε) (steps)", lower="mixing_time_lower", upper="mixing_time_upper", log=True
+        ),
+        "relaxation_time": Quantity("relaxation time (steps)", log=True),
+        "spectral_gap": Quantity("spectral gap (1/steps)", log=True),
+        "stationary_tv_to_target": Quantity("total variation of the stationary law to p"),
+        "stationary_kl_to_target": Quantity("KL of the stationary law to p (nats)"),
+        "bottleneck_ratio": Quantity("bottleneck ratio Φ"),
+        "closed_classes": Quantity("closed communicating classes"),
+        "reversible": Quantity("reversible"),
+    },
+)

@@ -7,6 +7,7 @@ are all sequences.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from math import inf, log
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -125,8 +126,7 @@ def analyse(
             **_bounds(law, unique, eigen.reversible, eigen, epsilon, block_masks),
         }
         if curve:
-            record["curve"] = _curve(chain, mixing.steps, epsilon)
-            record["curve"]["stationary_minimum"] = float(unique[unique > 0].min())
+            record["curve"] = _curve(chain, mixing.steps, unique)
     return {name: plain(_finite(value)) for name, value in record.items()}
 
 
@@ -137,6 +137,7 @@ def analyse_matrix_free(
     epsilon: float = 0.25,
     block_masks: MaskLaw | None = None,
     budget: float = inf,
+    curve: bool = False,
 ) -> dict[str, Any]:
     """The record of a chain that is too large for its matrix; irreducible, aperiodic and on all sequences.
 
@@ -144,6 +145,8 @@ def analyse_matrix_free(
         law, operator, epsilon, block_masks: as for `analyse`.
         starts: one start per orbit of a symmetry group of the chain (or all states).
         budget: seconds; a mixing time that would take longer is left out, with the reason.
+        curve: whether to add total-variation curves: from the start that mixes last (where the mixing time was left
+            out, the least likely state) and from the likeliest state.
 
     Returns:
         As `analyse`, and ``residuals``: what bounds the error of the iterative results.
@@ -159,6 +162,9 @@ def analyse_matrix_free(
     else:
         found, gaps = arnoldi_gaps(operator)
         stationary = found.law
+        # What follows would otherwise look for the law again, in the matrix.
+        operator = copy(operator)
+        operator.stationary = stationary
         residuals["stationary law"] = found.residual
     residuals["eigenvalues"] = gaps.residual
     began = perf_counter()
@@ -166,10 +172,13 @@ def analyse_matrix_free(
     # Most starts come near long before the worst one does: about half of the products are saved.
     estimate = (perf_counter() - began) * len(starts) * STEPS_PER_RELAXATION * gaps.relaxation_time / 2
     steps: float | None = None
+    slowest, name = int(stationary.argmin()), "from the least likely state"
     certain, reason = False, f"left out: about {estimate:.0f} s, above the budget of {budget:.0f} s"
     if estimate <= budget:
         mixing = mixing_time(operator, epsilon, starts)
         steps, certain, reason = mixing.steps, mixing.certain, mixing.reason
+        if mixing.worst_start is not None:
+            slowest, name = mixing.worst_start, "from the state that mixes last"
     bounds = _bounds(law, stationary, bool(operator.reversible), gaps, epsilon, block_masks)
     ratio = None
     if gaps.function is not None and operator.states <= SWEEP_STATES:
@@ -195,6 +204,10 @@ def analyse_matrix_free(
         "classes": [],
         "residuals": residuals,
     }
+    if curve:
+        until = gaps.relaxation_time if steps is None else steps
+        few = [slowest, int(stationary.argmax())]
+        record["curve"] = _curve(operator, until, stationary, few, (name, "from the likeliest state"))
     return {name: plain(_finite(value)) for name, value in record.items()}
 
 
@@ -241,10 +254,23 @@ def _classes(reached: NDArray[np.int64], laws: Any, periods: tuple[int, ...], ta
     return sorted(found, key=lambda entry: -entry["target_mass"])[:CLASSES_LISTED]
 
 
-def _curve(chain: TransitionOperator, steps: float, epsilon: float) -> dict[str, Any]:
+def _curve(
+    chain: TransitionOperator,
+    steps: float,
+    stationary: Array,
+    starts: list[int] | None = None,
+    labels: tuple[str, str] = ("worst start", "best start"),
+) -> dict[str, Any]:
+    """Largest and smallest distance over the starts (all by default) until well after the mixing time."""
     last = 4 * int(steps) + 4 if steps < inf else 1000
-    found = total_variation_curve(chain, geometric_times(last, 50))
-    return {"times": found.times, "worst": found.distances.max(axis=1), "best": found.distances.min(axis=1)}
+    found = total_variation_curve(chain, geometric_times(last, 50), starts)
+    return {
+        "times": found.times,
+        "worst": found.distances.max(axis=1),
+        "best": found.distances.min(axis=1),
+        "labels": labels,
+        "stationary_minimum": float(stationary[stationary > 0].min()),
+    }
 
 
 def _finite(value: Any) -> Any:
@@ -263,8 +289,9 @@ def draw_curve(record: Mapping[str, Any], title: str) -> Figure:
     figure, (axes,) = new_figure(1, 1, 7.0, 4.4)
     curve = record["curve"]
     times = np.maximum(np.array(curve["times"], dtype=float), 0.5)  # step 0 is drawn at the left edge
-    axes.plot(times, curve["worst"], MARKERS[0], color=COLOURS[0], label="exact, worst start")
-    axes.plot(times, curve["best"], MARKERS[1], color=COLOURS[7], label="exact, best start", markersize=3)
+    axes.plot(times, curve["worst"], MARKERS[0], color=COLOURS[0], label=f"exact, {curve['labels'][0]}")
+    best = f"exact, {curve['labels'][1]}"
+    axes.plot(times, curve["best"], MARKERS[1], color=COLOURS[7], label=best, markersize=3)
     if record["reversible"] and record["relaxation_time"] is not None:
         decay = np.exp(np.arange(0, curve["times"][-1] + 1) * log(max(1 - record["absolute_spectral_gap"], 1e-300)))
         steps = np.maximum(np.arange(len(decay)), 0.5)

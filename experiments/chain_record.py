@@ -32,7 +32,7 @@ def chain_record(
         law, sampler, masks, temperature: as for `experiments.models.build_chain`.
         epsilon: total variation that counts as mixed.
         spec: where the law comes from, if it has a name: its symmetries are then known.
-        curve: whether to add the worst-case total-variation curve, for the dense method.
+        curve: whether to add total-variation curves.
         budget: seconds; a mixing time of a large chain that would take longer is left out.
         planned: told of the plan before anything large is computed; may refuse it.
 
@@ -52,5 +52,5 @@ def chain_record(
         require_memory(plan.memory, "sites", law.sites, "the dense analysis of the chain")
         record = analyse(law, operator, epsilon, block_masks, curve)
     else:
-        record = analyse_matrix_free(law, operator, plan.starts, epsilon, block_masks, budget)
+        record = analyse_matrix_free(law, operator, plan.starts, epsilon, block_masks, budget, curve)
     return {"method": plan.method, **record}

@@ -204,12 +204,6 @@ def test_what_does_not_fit_is_refused_with_a_figure(
     assert "Traceback" not in err
 
 
-def test_curves_of_large_chains_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
-    code, _, err = run(capsys, "chain", "--sites", 12, "--plot", tmp_path / "curve.png")
-    assert code != 0
-    assert str(DENSE_STATES) in err
-
-
 def test_a_plan_reads_in_words() -> None:
     plan = ChainPlan("matrix-free", "because", 3 * 2**30, 0.5, np.arange(4))
     assert plan.lines() == [
@@ -217,3 +211,22 @@ def test_a_plan_reads_in_words() -> None:
         "mixing time from 4 starts, one per orbit; at most 0.5 s a step",
         "memory: about 3.0 GiB",
     ]
+
+
+@pytest.mark.usefixtures("few_states_are_many")
+@pytest.mark.parametrize("sampler", ["k-gibbs", "independent-parallel"])
+def test_the_curve_of_a_large_chain_is_that_of_its_slowest_start(sampler: str) -> None:
+    law, operator, masks = chain_of(SMALL_RING, sampler, "k=1" if sampler == "k-gibbs" else None)
+    plan = plan_chain(law, operator, sampler, masks, 1.0, SMALL_RING)
+    assert plan.starts is not None
+    found = analyse_matrix_free(law, operator, plan.starts, curve=True)
+    dense = analyse(law, operator, curve=True)
+    assert found["curve"]["times"] == dense["curve"]["times"]
+    worst, exact = np.array(found["curve"]["worst"]), np.array(dense["curve"]["worst"])
+    assert (worst <= exact + 1e-9).all()
+    # Around the mixing time the state that mixes last is the farthest one.
+    last = np.searchsorted(found["curve"]["times"], found["mixing_time"] - 1, side="right") - 1
+    assert worst[last] == pytest.approx(exact[last], abs=1e-8)
+    assert found["curve"]["labels"][0] == "from the state that mixes last"
+    left_out = analyse_matrix_free(law, operator, plan.starts, curve=True, budget=0.0)
+    assert left_out["curve"]["labels"][0] == "from the least likely state"

@@ -51,8 +51,8 @@ class MixingTime:
         previous_distance: d(t_mix - 1), None where the chain never mixes or t_mix = 0.
         worst_start: the start that is farthest from pi at t_mix - 1 (at 0 where t_mix = 0), None where never.
         all_starts: whether every state was a start; otherwise the maximum is over the given starts only.
-        error_bound: bound on the error of the two distances, from rounding in the powers and in pi. Step by step, pi is
-            taken as exact. 1 where no bound was found.
+        error_bound: bound on the error of the two distances, from rounding in the powers and from the residual of pi;
+            the second supposes that the starts include a worst one. 1 where no bound was found.
         certain: whether the integer is certain: d(t_mix) + bound <= eps < d(t_mix - 1) - bound.
         reason: why the chain never mixes, or how the time was found.
     """
@@ -232,6 +232,7 @@ def _step_by_step(
             None if previous is None else float(previous.max()),
             int(alive[(distances if previous is None else previous).argmax()]),
             steps * step_error(operator.states),
+            _law_error(known, steps, float(distances.max())),
         )
         if (found.steps, found.previous or 0.0) > (best.steps, best.previous or 0.0) or first == 0:
             best = found

@@ -1,7 +1,11 @@
-"""The subjects, by name: every claim, and the computations below. Modules are imported when they are asked for."""
+"""The subjects, by name: every claim, the computations below, and any other as ``module:NAME``.
+
+Modules are imported when they are asked for.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from importlib import import_module
 
@@ -21,11 +25,13 @@ MODULES = {
 
 
 def load_subject(name: str) -> Subject:
-    """The subject of that name, or the claim of that identifier or name.
+    """The subject of that name, the claim of that identifier or name, or ``NAME`` of a module that can be imported.
 
     Raises:
         InvalidInput: there is no such subject; close names are suggested.
     """
+    if ":" in name:
+        return _foreign(name)
     if name in MODULES:
         subject: Subject = import_module(f"experiments.sweeps.subjects.{name}").SUBJECT
         return subject
@@ -39,3 +45,15 @@ def load_subject(name: str) -> Subject:
     from experiments.sweeps.subjects.claim import claim_subject
 
     return claim_subject(claim)
+
+
+def _foreign(name: str) -> Subject:
+    module, _, attribute = name.partition(":")
+    try:
+        subject = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInput("subject", name, f"cannot be imported: {error}") from None
+    if not isinstance(subject, Subject):
+        raise InvalidInput("subject", name, "is not a Subject (see experiments.sweeps.subject)")
+    # Workers load a subject by its name.
+    return dataclasses.replace(subject, name=name)

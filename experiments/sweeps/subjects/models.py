@@ -19,7 +19,7 @@ class ModelParameters:
     model: str = parameter("ising", "the law", choices=tuple(MODELS))
     graph: str = parameter("cycle", "interaction graph of ising and potts", choices=GRAPH_NAMES)
     sites: int = parameter(6, "sites N", minimum=1, maximum=62)
-    symbols: int = parameter(2, "symbols q of potts, markov, hmm, product, mixture and random", minimum=2)
+    symbols: int = parameter(2, "symbols q of potts, markov, hmm, product, mixture and random", minimum=2, maximum=1000)
     coupling: float = parameter(0.5, "coupling J of every edge; β of curie-weiss; scale of random-ising")
     field: float = parameter(0.0, "field h of every site")
     clique: int = parameter(4, "sites m of the strong clique", minimum=2)

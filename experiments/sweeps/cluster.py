@@ -1,0 +1,102 @@
+"""The Dask cluster that a sweep runs on: one of its own on this machine, or one that is there already.
+
+The processes of a sweep's own cluster talk over the loopback interface only, have one thread each, show no dashboard,
+and end with the sweep, however it ends. A cluster that is joined (Slurm, Kubernetes, ...) needs the same version of the
+package in the environment of its scheduler and workers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from experiments.sweeps.cell import prepare_process
+from theory.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT = 15
+"""Seconds within which a scheduler must answer."""
+
+_SETTINGS = {
+    # A task waits with the scheduler, not in a worker's queue: when a worker dies, only what it ran is suspected.
+    "distributed.scheduler.worker-saturation": 1.0,
+    # A worker that computes for long without giving way is not dead.
+    "distributed.scheduler.worker-ttl": None,
+    # Nothing is spilled and nobody pauses (a paused worker may never go on); who takes too much is ended.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.admin.tick.interval": "1s",
+}
+
+
+@contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """A cluster of worker processes on this machine, for the time of a block."""
+    import dask
+    from distributed import Client, LocalCluster
+
+    prepare_process()
+    with dask.config.set(_SETTINGS), _quiet():
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            cluster.close(timeout=5)
+
+
+@contextmanager
+def joined_cluster(address: str) -> Iterator[Client]:
+    """A client of the scheduler at an address, for the time of a block.
+
+    Raises:
+        InvalidInput: no scheduler answers there.
+    """
+    from distributed import Client
+
+    with _quiet():
+        try:
+            client = Client(address, timeout=CONNECT)
+        except (OSError, ValueError, TypeError, ImportError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InvalidInput("scheduler", address, f"no Dask scheduler answers there: {reason}") from None
+        with client:
+            yield client
+
+
+def worker_memory(client: Client) -> int | None:
+    """Bytes that each thread of the smallest worker may use; None where no worker or limit is known."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = [worker["memory_limit"] // max(1, worker["nthreads"]) for worker in workers if worker["memory_limit"]]
+    return min(limits, default=None)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask's own messages are about its insides; what matters to the user is said by the sweep."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    # Loggers below have levels of their own, set when Dask was imported.
+    below = [logger for name, logger in logging.root.manager.loggerDict.items() if name.startswith("distributed.")]
+    filters = [logger for logger in below if isinstance(logger, logging.Logger)]
+    below_levels = [logger.level for logger in filters]
+    for logger in [*loggers, *filters]:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip([*loggers, *filters], [*levels, *below_levels], strict=True):
+            logger.setLevel(level)

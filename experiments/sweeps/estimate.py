@@ -1,0 +1,80 @@
+"""What a sweep will cost: the time of a cell, from cells that are done or from a few that are timed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+from experiments.sweeps.cell import CellKey, compute_cell, prepare_process
+
+PATIENCE = 20.0
+"""Seconds that timing may take."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean seconds of a cell, and how it was obtained."""
+
+    seconds: float
+    how: str
+
+
+def from_finished(durations: Sequence[float]) -> Estimate | None:
+    """The estimate from cells of the same sweep that are done; None where there are none."""
+    if not durations:
+        return None
+    return Estimate(sum(durations) / len(durations), f"mean of the {len(durations)} cells that are done")
+
+
+def by_timing(subject_name: str, cells: Sequence[CellKey], patience: float = PATIENCE) -> Estimate:
+    """Time the first, the middle and the last cell, in a process of their own so that it can be ended.
+
+    The middle cell is computed once before, so that imports and compilation are not counted. Failing cells count with
+    the time until they failed; nothing is kept.
+    """
+    chosen = [cells[len(cells) // 2]] + [cells[index] for index in sorted({0, len(cells) // 2, len(cells) - 1})]
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_time_cells, args=(sender, subject_name, [tuple(key) for key in chosen]), daemon=True
+    )
+    clock = time.monotonic()
+    process.start()
+    sender.close()
+    seconds: list[float] = []
+    try:
+        while len(seconds) < len(chosen) and receiver.poll(max(0.0, patience - (time.monotonic() - clock))):
+            seconds.append(receiver.recv())
+    except EOFError:
+        pass  # the process ended: such a cell will be recorded as failed
+    finally:
+        process.kill()
+        process.join()
+    if not seconds:
+        return Estimate(time.monotonic() - clock, f"at least; the middle cell did not end within {patience:.0f} s")
+    warm = seconds[1:] or seconds
+    return Estimate(sum(warm) / len(warm), f"mean of {len(warm)} timed cells: first, middle and last of the design")
+
+
+def _time_cells(sender: Connection, subject_name: str, keys: Sequence[tuple[str, int]]) -> None:
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare_process()
+    from experiments.sweeps.subjects import load_subject
+
+    subject = load_subject(subject_name)
+    for key in keys:
+        sender.send(compute_cell(subject, CellKey(*key)).duration)
+
+
+def in_words(seconds: float) -> str:
+    """A duration for people: ``"40 s"``, ``"12 min"``, ``"3.5 h"``."""
+    if seconds < 0.01:
+        return f"{1000 * seconds:.2g} ms"
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,15 @@ from theory.chains import stationary_law
 from theory.conditionals import ConditionalModel
 from theory.divergences import total_variation
 from theory.errors import InvalidInput
-from theory.laws import JointLaw
-from theory.masks import MaskLaw
+from theory.laws import ExponentialLaw, JointLaw
+from theory.masks import AdaptiveMaskLaw, MaskLaw
 from theory.samplers import systematic_scan
+
+if TYPE_CHECKING:
+    from simulators.gmlm.build import NetworkConfig
+    from simulators.gmlm.networks import MaskedNetwork
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -26,11 +33,12 @@ class Learning:
     """How a claim trains its networks.
 
     Attributes:
-        network: "transformer" (with 2 heads) or "mlp".
-        width, layers: its sizes.
+        network: "transformer" (with 2 heads), "mlp", or "family": the exponential family of the data law itself.
+        width, layers: its sizes; a family has none.
         steps: optimiser steps, with cosine decay.
         batch: sequences of each step.
         rate: the largest learning rate.
+        floor: every conditional of the network is at least this by construction.
     """
 
     network: str = "transformer"
@@ -39,38 +47,77 @@ class Learning:
     steps: int = 600
     batch: int = 64
     rate: float = 5e-3
+    floor: float = 0.0
 
 
-def learn(law: JointLaw, masks: MaskLaw, learning: Learning, seed: int, samples: int | None = None) -> ConditionalModel:
-    """Conditionals of a network trained on a law.
-
-    Args:
-        law: the data law.
-        masks: drawn anew for every sequence of a batch.
-        learning: how to train.
-        seed: of the data set, the network, the batches and the masks.
-        samples: size of the data set; None draws fresh sequences for every batch.
-    """
-    from simulators.gmlm.build import NetworkConfig, build
-    from simulators.gmlm.data import DataSource, FixedData, LawSource
+def learn(
+    law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, learning: Learning, seed: int, samples: int | None = None
+) -> ConditionalModel:
+    """Conditionals of a network trained on a law; the arguments are those of `new_network` and `train_network`."""
     from simulators.gmlm.induced import induced_conditionals
-    from simulators.gmlm.masking import listed
-    from simulators.gmlm.networks import MLPConfig
-    from simulators.gmlm.training import TrainingSettings, train
+
+    network = new_network(law, learning, seed)
+    train_network(network, law, masks, learning, seed, samples)
+    return induced_conditionals(network)
+
+
+def new_network(law: JointLaw, learning: Learning, seed: int) -> MaskedNetwork:
+    """The untrained network.
+
+    Raises:
+        InvalidInput: a family is asked for and the law belongs to none.
+    """
+    from simulators.gmlm.build import build
+    from simulators.gmlm.energy import ExponentialNetwork
+    from simulators.gmlm.networks import FlooredNetwork, MLPConfig
     from simulators.gmlm.transformer import TransformerConfig
 
-    source: DataSource = LawSource(law)
-    if samples is not None:
-        source = FixedData(law.sample(samples, np.random.default_rng((seed, samples))), law.symbols)
+    if learning.network == "family":
+        if not isinstance(law, ExponentialLaw):
+            raise InvalidInput("network", learning.network, "the law must be a member of an exponential family")
+        return ExponentialNetwork(law.family)
     config: NetworkConfig = (
         MLPConfig(law.sites, law.symbols, learning.width, learning.layers)
         if learning.network == "mlp"
         else TransformerConfig(law.sites, law.symbols, learning.width, learning.layers, heads=2)
     )
     network = build(config, seed)
+    return FlooredNetwork(network, learning.floor) if learning.floor else network
+
+
+def train_network(
+    network: MaskedNetwork,
+    law: JointLaw,
+    masks: MaskLaw | AdaptiveMaskLaw,
+    learning: Learning,
+    seed: int,
+    samples: int | None = None,
+) -> Array:
+    """Train in place; the loss of every step, [steps], in nats per sequence.
+
+    Args:
+        network: from `new_network`.
+        law: the data law.
+        masks: drawn anew for every sequence of a batch.
+        learning: how to train.
+        seed: of the data set, the batches and the masks.
+        samples: size of the data set, see `training_set`; None draws fresh sequences for every batch.
+    """
+    from simulators.gmlm.data import DataSource, FixedData, LawSource
+    from simulators.gmlm.masking import listed
+    from simulators.gmlm.training import TrainingSettings, train
+
+    source: DataSource = LawSource(law)
+    if samples is not None:
+        source = FixedData(training_set(law, seed, samples), law.symbols)
     settings = TrainingSettings(steps=learning.steps, batch_size=learning.batch, learning_rate=learning.rate, seed=seed)
-    train(network, source, listed(masks, law.symbols), settings, report_every=learning.steps)
-    return induced_conditionals(network)
+    run = train(network, source, listed(masks, law.symbols), settings, report_every=learning.steps)
+    return run.losses.astype(np.float64)
+
+
+def training_set(law: JointLaw, seed: int, samples: int) -> NDArray[np.int64]:
+    """The data set of a seed, independent sequences, shape [samples, N]."""
+    return law.sample(samples, np.random.default_rng((seed, samples)))
 
 
 def law_errors(conditionals: ConditionalModel, law: JointLaw) -> dict[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
+from theory.masks import AdaptiveMaskLaw
 from theory.states import check_sites
 
 Array = NDArray[np.float64]
@@ -91,6 +92,41 @@ class TableConditionals(ConditionalModel):
 
     def joint_conditional(self, masked: Iterable[int]) -> Array:
         return self.law.conditional(masked)
+
+
+class MaskAwareConditionals(ConditionalModel):
+    """p(x_K | x_{-K}, K) ∝ p(x) P(K | x): what masked training learns where masks look at the sequence.
+
+    A context in which K is never drawn gets the uniform law.
+
+    Args:
+        law: p.
+        masks: P(K | x).
+
+    Raises:
+        InvalidInput: masks for another number of sites or states, or (on use) a mask that is not in the list.
+    """
+
+    def __init__(self, law: JointLaw, masks: AdaptiveMaskLaw) -> None:
+        if (masks.sites, masks.probabilities.shape[1]) != (law.sites, law.states):
+            raise InvalidInput("masks", masks.name, f"masks for {law.sites} sites and {law.states} states are needed")
+        self.sites, self.symbols = law.sites, law.symbols
+        self._law, self._masks = law, masks
+
+    def _given(self, masked: Iterable[int]) -> TableConditionals:
+        chosen = check_sites(masked, self.sites)
+        if chosen not in self._masks.masks:
+            raise InvalidInput("masked", chosen, "must be a mask of the mask law")
+        chance = self._masks.probabilities[self._masks.masks.index(chosen)]
+        return TableConditionals(JointLaw.from_weights(self._law.table * chance.reshape(self._law.table.shape)))
+
+    def token_conditionals(self, masked: Iterable[int]) -> Array:
+        chosen = tuple(masked)
+        return self._given(chosen).token_conditionals(chosen)
+
+    def joint_conditional(self, masked: Iterable[int]) -> Array:
+        chosen = tuple(masked)
+        return self._given(chosen).joint_conditional(chosen)
 
 
 class FunctionConditionals(ConditionalModel):

@@ -27,8 +27,7 @@ from theory.bounds.sample_size import asymptotic_total_variation
 from theory.divergences import kullback_leibler, total_variation
 from theory.errors import InvalidInput
 from theory.estimation import asymptotic_covariance, best_in_class, fit_in_box, from_counts, pair_losses, sample_counts
-from theory.inequalities import MaskingChannel, tensorization_upper_bounds
-from theory.inequalities.poincare import channel_poincare_constant
+from theory.inequalities import tensorization_upper_bound
 from theory.laws import IsingLaw, JointLaw, ising, random_ising
 from theory.masks import MaskLaw, k_uniform
 
@@ -161,7 +160,7 @@ def _finite(parameters: Parameters, size: int, seed: int) -> Callable[[int], Exp
 
     @cache
     def constant(chosen: int) -> float:
-        return _tensorization(laws[chosen], masks)
+        return tensorization_upper_bound(laws[chosen], masks)
 
     def learn(counts: Array) -> Learned:
         chosen = best_in_class(losses, counts)
@@ -182,7 +181,7 @@ def _box(parameters: Parameters, size: int, seed: int) -> Callable[[int], Experi
     def learn(counts: Array) -> Learned:
         data = from_counts(counts, masks, 2)
         law = truth.family.law(fit_in_box(truth.family, data, low, high))
-        return law, _tensorization(law, masks)
+        return law, tensorization_upper_bound(law, masks)
 
     def at(samples: int) -> Experiment:
         epsilon, log_cover = best_cover_of_box(truth.family, low, high, samples, beta, parameters.delta)
@@ -196,12 +195,6 @@ def _truth_in_box(parameters: Parameters, seed: int) -> IsingLaw:
     sites, generator = parameters.sites, np.random.default_rng([seed, 3])
     upper = np.triu(generator.uniform(-1, 1, size=(sites, sites)), 1) * parameters.box / 2
     return ising(upper + upper.T, generator.uniform(-1, 1, size=sites) * parameters.box / 2)
-
-
-def _tensorization(law: JointLaw, masks: MaskLaw) -> float:
-    """A certified upper bound on C_AT."""
-    channel = MaskingChannel(law, masks)
-    return min(tensorization_upper_bounds(channel, channel_poincare_constant(channel).value).values())
 
 
 def _repeat(

@@ -23,7 +23,9 @@ from theory.chains.operator import TransitionOperator
 from theory.chains.stationary import stationary_law
 from theory.conditionals import FunctionConditionals
 from theory.divergences import kullback_leibler, total_variation
+from theory.inequalities import TensorizationConstant, approximate_tensorization
 from theory.laws.joint import JointLaw
+from theory.masks import AdaptiveMaskLaw, MaskLaw
 from theory.memory import require_memory
 
 Array = NDArray[np.float64]
@@ -79,30 +81,38 @@ class InducedChain:
         stationary: its stationary law, [S].
         total_variation: TV of the stationary law to the data law.
         kullback_leibler: KL(data law || stationary law), nats.
-        mixing_time: t_mix(1/4) in steps, math.inf where it never mixes.
+        mixing_time: t_mix in steps, math.inf where it never mixes.
+        tensorization: C_AT of block dynamics with that stationary law as its target, certified from both sides: the
+            constant of the bounds of C4 and C6 for the law that is really sampled.
     """
 
     stationary: Array
     total_variation: float
     kullback_leibler: float
     mixing_time: int | float
+    tensorization: TensorizationConstant
 
 
-def describe(chain: TransitionOperator, law: JointLaw, epsilon: float = 0.25) -> InducedChain:
+def describe(
+    chain: TransitionOperator, law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, epsilon: float = 0.25
+) -> InducedChain:
     """Stationary law of a sampler with learned conditionals, held against the data law.
 
     Args:
         chain: any operator of `theory.samplers` over `induced_conditionals`.
         law: the data law.
+        masks: the mask law to which the constant C_AT belongs.
         epsilon: of the mixing time.
 
     Raises:
-        InvalidInput: several closed classes, so that there is no one stationary law.
+        InvalidInput: several closed classes, so that there is no one stationary law; or masks of another size.
     """
     found = stationary_law(chain).law
+    sampled = JointLaw(found.reshape(law.table.shape), "stationary law")
     return InducedChain(
         found,
         total_variation(found, law.probabilities),
         kullback_leibler(law.probabilities, found),
         mixing_time(chain, epsilon).steps,
+        approximate_tensorization(sampled, masks, random_starts=1, iterations=100),
     )

@@ -88,6 +88,30 @@ class MLP(MaskedNetwork):
         return jax.nn.log_softmax(logits, axis=-1)
 
 
+class FlooredNetwork(MaskedNetwork):
+    """Another network mixed with the uniform law: (1 - q floor) p + floor, so that no symbol is ruled out.
+
+    The mixture is trained through, and so it is a class of models whose conditionals are bounded below.
+
+    Args:
+        network: the network.
+        floor: smallest probability of a symbol, in (0, 1/q).
+
+    Raises:
+        InvalidInput: a floor out of range.
+    """
+
+    def __init__(self, network: MaskedNetwork, floor: float) -> None:
+        if not 0 < floor < 1 / network.symbols:
+            raise InvalidInput("floor", floor, f"must lie in (0, 1/{network.symbols})")
+        self.sites, self.symbols = network.sites, network.symbols
+        self.network = network
+        self.floor = floor
+
+    def __call__(self, tokens: jax.Array) -> LogProbabilities:
+        return jnp.log((1 - self.symbols * self.floor) * jnp.exp(self.network(tokens)) + self.floor)
+
+
 def require_sizes(config: Any, **minimum: int) -> None:
     """Raise unless every whole-number field of a configuration is at least 1, or the minimum that is named."""
     for field in dataclasses.fields(config):

@@ -17,6 +17,7 @@ from simulators.gmlm.training import TrainingSettings, train
 from simulators.gmlm.transformer import TransformerConfig
 from theory.conditionals import TableConditionals
 from theory.incompatibility import rectangle_test
+from theory.inequalities import approximate_tensorization
 from theory.laws import ising_family, random_ising
 from theory.masks import k_uniform
 from theory.samplers import SAMPLERS, metropolis_hastings
@@ -65,14 +66,18 @@ def test_exact_conditionals_induce_the_exact_chain() -> None:
     assert model.law is None
     assert rectangle_test(model).maximum < 1e-4
     masks = k_uniform(3, 1)
-    chain = describe(SAMPLERS["k-gibbs"].build(model, masks), law)
-    exact = describe(SAMPLERS["k-gibbs"].build(TableConditionals(law), masks), law)
+    chain = describe(SAMPLERS["k-gibbs"].build(model, masks), law, masks)
+    exact = describe(SAMPLERS["k-gibbs"].build(TableConditionals(law), masks), law, masks)
     assert chain.total_variation < 1e-5
     assert chain.kullback_leibler < 1e-9
     assert chain.mixing_time == exact.mixing_time
+    constant = approximate_tensorization(law, masks)
+    assert chain.tensorization.lower == pytest.approx(constant.lower, rel=1e-3)
+    assert chain.tensorization.upper == pytest.approx(constant.upper, rel=1e-3)
+    assert chain.tensorization.lower <= chain.tensorization.upper
     parallel = SAMPLERS["independent-parallel"]
-    learned = describe(parallel.build(model, masks), law)
-    true = describe(parallel.build(TableConditionals(law), masks), law)
+    learned = describe(parallel.build(model, masks), law, masks)
+    true = describe(parallel.build(TableConditionals(law), masks), law, masks)
     assert learned.total_variation == pytest.approx(true.total_variation, abs=1e-5)
     assert true.total_variation > 0.01
 
@@ -80,7 +85,8 @@ def test_exact_conditionals_induce_the_exact_chain() -> None:
 def test_metropolis_hastings_corrects_an_untrained_network() -> None:
     law = random_ising(3, np.random.default_rng(1), 0.6)
     model = induced_conditionals(build(MLPConfig(3, 2), seed=4))
-    raw = describe(SAMPLERS["k-parallel"].build(model, k_uniform(3, 2)), law)
-    corrected = describe(metropolis_hastings(model, k_uniform(3, 2), law), law)
+    masks = k_uniform(3, 2)
+    raw = describe(SAMPLERS["k-parallel"].build(model, masks), law, masks)
+    corrected = describe(metropolis_hastings(model, masks, law), law, masks)
     assert raw.total_variation > 0.1
     assert corrected.total_variation < 1e-12

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory.conditionals import FunctionConditionals, TableConditionals, TemperedConditionals, temper
+from theory.conditionals import (
+    FunctionConditionals,
+    MaskAwareConditionals,
+    TableConditionals,
+    TemperedConditionals,
+    temper,
+)
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, random_law, sparse_random_law
+from theory.masks import AdaptiveMaskLaw, adaptive
+from theory.samplers import block_gibbs
 
 
 def masked_network(law: JointLaw):
@@ -149,3 +157,50 @@ def test_bad_temperatures_are_refused(temperature: float) -> None:
     law = random_law(2, 2, np.random.default_rng(0))
     with pytest.raises(InvalidInput, match="temperature"):
         TemperedConditionals(TableConditionals(law), temperature)
+
+
+@given(st.integers(0, 1000))
+def test_mask_aware_conditionals_are_those_of_the_pair_of_sequence_and_mask(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    law, listed = random_law(3, 2, generator), ((0,), (1,), (0, 2), (1, 2))
+    masks = AdaptiveMaskLaw(3, listed, generator.dirichlet(np.ones(4), size=8).T)
+    model = MaskAwareConditionals(law, masks)
+    for number, mask in enumerate(listed):
+        pairs = (law.probabilities * masks.probabilities[number]).reshape(law.table.shape)
+        kept = [site for site in range(3) if site not in mask]
+        grouped = pairs.transpose(kept + list(mask)).reshape(-1, 2 ** len(mask))
+        expected = grouped / grouped.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(model.joint_conditional(mask), expected, atol=1e-12)
+        tokens = expected.reshape((-1,) + (2,) * len(mask))
+        np.testing.assert_allclose(
+            model.token_conditionals(mask)[0], tokens.reshape(len(tokens), 2, -1).sum(2), atol=1e-12
+        )
+    # Drawing from them after an adaptive mask is the block dynamics that keeps p stationary.
+    operator = block_gibbs(TableConditionals(law), masks)
+    direct = sum(
+        masks.probabilities[number][:, None] * block_matrix(model.joint_conditional(mask), mask)
+        for number, mask in enumerate(listed)
+    )
+    np.testing.assert_allclose(operator.to_dense(), direct, atol=1e-12)
+    np.testing.assert_allclose(law.probabilities @ direct, law.probabilities, atol=1e-12)
+
+
+def block_matrix(joint: np.ndarray, mask: tuple[int, ...]) -> np.ndarray:
+    """P_K(x, y) on 3 binary sites, by loops."""
+    matrix, kept = np.zeros((8, 8)), [site for site in range(3) if site not in mask]
+    states = list(itertools.product(range(2), repeat=3))
+    for row, x in enumerate(states):
+        for column, y in enumerate(states):
+            if all(x[site] == y[site] for site in kept):
+                context = int("0" + "".join(str(x[site]) for site in kept), 2)
+                matrix[row, column] = joint[context, int("".join(str(y[site]) for site in mask), 2)]
+    return matrix
+
+
+def test_mask_aware_conditionals_refuse_other_masks() -> None:
+    law = random_law(2, 2, np.random.default_rng(0))
+    masks = adaptive(2, 2, [(0,)], lambda sequences, mask: np.ones(len(sequences)))
+    with pytest.raises(InvalidInput, match="masked"):
+        MaskAwareConditionals(law, masks).token_conditionals((1,))
+    with pytest.raises(InvalidInput, match="masks"):
+        MaskAwareConditionals(random_law(3, 2, np.random.default_rng(0)), masks)

@@ -17,6 +17,14 @@ tensorization of entropy with constant C_AT(p_theta_hat) (claim C5) gives KL(p |
 Pinsker's inequality ends the proof. If p is not in the class, the same holds with p replaced by the best law of the
 class in the first line, which adds its excess loss over p, the *misspecification*.
 
+*Trained models.* Neither a minimiser nor realizability is needed where L_n(theta) - L_n(p) can be measured: the same
+steps, without the one that compares theta_hat with p, give for every theta of the class at once
+
+    L(theta) - L(p) <= 2 t + 2 epsilon + [L_n(theta) - L_n(p)].
+
+Where every mask of each sequence is averaged, n is the number of sequences: the average lies in [0, ln(1/beta)] too. A
+network with d parameters, each rounded to one of 2^b fixed numbers, is one of C = 2^(b d), with epsilon = 0.
+
 Legend: ``n`` pairs, ``d`` parameters, ``C`` size of the cover (its logarithm is passed, since it overflows).
 Source: Li et al. 2024 (arXiv:2407.21046), theorem on finite-sample generalisation; constants as proved here.
 """
@@ -133,7 +141,8 @@ def excess_loss_bound(
         delta: probability with which the bound may fail.
         log_cover_size: ln C; for a finite class ln of its size, with epsilon = 0.
         epsilon: radius of the cover, in nats.
-        misspecification: L(best law of the class) - L(p), 0 if p is in the class.
+        misspecification: L(best law of the class) - L(p), 0 if p is in the class; for a trained model that need not be
+            the minimiser its L_n(theta) - L_n(p), where that is positive.
 
     Raises:
         InvalidInput: an argument out of range.

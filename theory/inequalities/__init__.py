@@ -17,6 +17,7 @@ from theory.inequalities.tensorization import (
     complete_graph_factor,
     product_constant,
     tensorization_ratio,
+    tensorization_upper_bound,
     tensorization_upper_bounds,
 )
 
@@ -44,6 +45,7 @@ __all__ = [
     "slowest_functions",
     "spectral_radius",
     "tensorization_ratio",
+    "tensorization_upper_bound",
     "tensorization_upper_bounds",
     "wasserstein",
 ]

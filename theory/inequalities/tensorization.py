@@ -105,6 +105,16 @@ def tensorization_upper_bounds(channel: MaskingChannel, poincare: float) -> dict
     return bounds
 
 
+def tensorization_upper_bound(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -> float:
+    """The least of the certified upper bounds on C_AT, infinite where the block dynamics is reducible.
+
+    Raises:
+        InvalidInput: a support of one state, or masks over another number of sites.
+    """
+    channel = MaskingChannel(law, masks)
+    return min(tensorization_upper_bounds(channel, channel_poincare_constant(channel).value).values())
+
+
 def tensorization_ratio(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, other: Array) -> float:
     """KL(r || q) / E KL(r(. | x_{-K}) || q(. | x_{-K})) at a law r [S], a lower bound on C_AT; infinite at 0 below.
 

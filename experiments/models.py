@@ -28,6 +28,7 @@ from theory.laws import (
     markov_sequence,
     mixture_of_products,
     named_graph,
+    open_numbers,
     parity_law,
     potts,
     product_law,
@@ -132,25 +133,8 @@ def load_ising(couplings: Path, fields: Path | None) -> IsingLaw:
     Raises:
         InvalidInput: a file that is missing or damaged, or arrays that are not an Ising model.
     """
-    matrix = load_array(couplings, "couplings")
-    return ising(matrix, 0.0 if fields is None else load_array(fields, "fields"))
-
-
-def load_array(path: Path, argument: str) -> Array:
-    """Numbers from a ``.npy`` file.
-
-    Raises:
-        InvalidInput: missing, damaged, or not real numbers.
-    """
-    try:
-        values = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InvalidInput(argument, str(path), f"cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError):
-        raise InvalidInput(argument, str(path), "is not a whole .npy file of numbers") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "biuf":
-        raise InvalidInput(argument, str(path), "must hold one array of real numbers")
-    return values.astype(np.float64)
+    matrix = open_numbers(couplings, "couplings")
+    return ising(matrix, 0.0 if fields is None else open_numbers(fields, "fields"))
 
 
 def build_masks(text: str, sites: int) -> MaskLaw:

@@ -1,7 +1,7 @@
 """Joint laws on Omega^N: tables, exponential families and the models that the experiments use."""
 
 from theory.laws.exponential_family import ExponentialFamily, ExponentialLaw
-from theory.laws.files import load_table
+from theory.laws.files import load_table, open_numbers
 from theory.laws.graphs import GRAPH_NAMES, named_graph
 from theory.laws.ising import (
     IsingLaw,
@@ -42,6 +42,7 @@ __all__ = [
     "markov_sequence",
     "mixture_of_products",
     "named_graph",
+    "open_numbers",
     "parity_law",
     "potts",
     "potts_family",

@@ -91,7 +91,9 @@ def ising(couplings: ArrayLike, fields: ArrayLike = 0.0, name: str = "Ising mode
         raise InvalidInput("couplings", "NaN or infinity", "every coupling must be finite")
     if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=1e-14):
         i, j = divmod(int(np.abs(matrix - matrix.T).argmax()), len(matrix))
-        raise InvalidInput(f"couplings[{i}, {j}]", matrix[i, j], f"must equal couplings[{j}, {i}] = {matrix[j, i]!r}")
+        raise InvalidInput(
+            f"couplings[{i}, {j}]", float(matrix[i, j]), f"must equal couplings[{j}, {i}] = {float(matrix[j, i])}"
+        )
     if np.diagonal(matrix).any():
         site = int(np.flatnonzero(np.diagonal(matrix))[0])
         raise InvalidInput(f"couplings[{site}, {site}]", matrix[site, site], "the diagonal must be 0")

@@ -31,4 +31,8 @@ def _short(value: Any, limit: int = 80) -> str:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()  # a NumPy number is shown as a number
     text = str(value) if isinstance(value, str) else repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    # The end stays too: it is the file's name in a long path.
+    tail = limit // 2
+    return text[: limit - tail - 1] + "…" + text[-tail:]

@@ -1,0 +1,342 @@
+"""Parallel decoding by iterative refinement: every position is predicted at once, T times over.
+
+A target of known length starts from masks or random tokens, with EOS at its end. A step is one pass of the
+bidirectional decoder over the present tokens; each open position (those before EOS) gets a choice from its own law; a
+rejecter takes some choices back, and these positions are filled from the *previous* tokens, the *initial* ones, or the
+argmax of the logits *summed* over the steps. Predictions are independent given the input: one step is a product kernel
+(`theory.parallel_decoding`), and what it cannot express shows as stutter and mixed modes.
+
+Decisions where the released code of Li et al. 2024 (arXiv:2407.21046) is broken or silent:
+- EOS and padding are never chosen inside a target; EOS stays where the length puts it, and is scored.
+- The last step gives a whole sentence: with *initial* replacement it rejects nothing, with *previous* it keeps a choice
+  that would be replaced by a mask.
+- A sentence stops by itself, once no later step could change it; the result is the one that all T steps would give.
+- Repeated tokens are removed, where wanted, by closing the gap, so that the target gets shorter; the first position has
+  no left neighbour.
+- Schedules reject exactly as many as they say; confidence is that of the chosen token.
+
+Legend: ``B`` batch, ``R`` rows (hypotheses of all sentences), ``L`` longest target, ``V`` pieces, ``T`` steps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from numpy.typing import ArrayLike, NDArray
+
+from simulators.t5.batches import bucket, source_batch
+from simulators.t5.config import T5Config
+from simulators.t5.hypotheses import best_rows, make_rows
+from simulators.t5.lengths import Encoded
+from simulators.t5.network import T5
+from simulators.t5.rejecters import Learned, Passthrough, Rejecter
+from simulators.t5.rows import RowState, first_rows, refine_rows
+from simulators.t5.sampling import Sampling
+from theory.errors import InvalidInput
+
+Start = Literal["mask", "random", "range mask"]
+Replacement = Literal["previous", "initial", "summed"]
+Update = Literal["all", "rejected"]
+StutterRemoval = Literal["never", "end", "each step"]
+
+
+@dataclass(frozen=True)
+class RefinementSettings:
+    """How to decode.
+
+    Attributes:
+        steps: T.
+        start: "mask", "random" tokens, or "range mask" (one mask for each position).
+        replacement: what fills a rejected position: the "previous" token, the "initial" one, or the choice by logits
+            "summed" over the steps.
+        rejecter: see `simulators.t5.rejecters`.
+        update: "all" open positions are predicted at each step, or, after the first, only the "rejected" ones.
+        sampling: how to choose a token.
+        remove_stutter: whether tokens that equal their left neighbour are removed: "never", at the "end", "each step".
+        early_exit: stop a sentence that cannot change any more.
+        length_candidates: k most likely lengths; more than 1 needs the "token" length predictor.
+        length_beam: odd number of lengths around each.
+        parallel_decodes: random starts, or draws, for each length.
+        length_penalty: alpha of the choice among hypotheses.
+        scores: whether to compute the score of a single hypothesis too; several always have scores.
+        record: whether to keep the tokens after each step.
+    """
+
+    steps: int = 4
+    start: Start = "mask"
+    replacement: Replacement = "previous"
+    rejecter: Rejecter = field(default_factory=Passthrough)
+    update: Update = "all"
+    sampling: Sampling = field(default_factory=Sampling)
+    remove_stutter: StutterRemoval = "never"
+    early_exit: bool = True
+    length_candidates: int = 1
+    length_beam: int = 1
+    parallel_decodes: int = 1
+    length_penalty: float = 0.6
+    scores: bool = False
+    record: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "length_candidates", "length_beam", "parallel_decodes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise InvalidInput(name, value, "a whole number of at least 1 is needed")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise InvalidInput(name, getattr(self, name), f"one of {', '.join(allowed)}")
+        if not isinstance(self.rejecter, Rejecter):
+            raise InvalidInput("rejecter", self.rejecter, "a rejecter of simulators.t5.rejecters is needed")
+        if self.length_beam % 2 == 0:
+            raise InvalidInput(
+                "length_beam", self.length_beam, "an odd number is needed: the length and its neighbours"
+            )
+        if not np.isfinite(self.length_penalty):
+            raise InvalidInput("length_penalty", self.length_penalty, "a finite number is needed")
+        if self.parallel_decodes > 1 and not self.random:
+            raise InvalidInput(
+                "parallel_decodes", self.parallel_decodes, "without a random start or a temperature all would be equal"
+            )
+
+    @property
+    def random(self) -> bool:
+        """Whether decoding draws random numbers."""
+        return self.start == "random" or not self.sampling.greedy
+
+    @property
+    def hypotheses(self) -> int:
+        """M: hypotheses of each sentence."""
+        return self.length_candidates * self.length_beam * self.parallel_decodes
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "start": get_args(Start),
+    "replacement": get_args(Replacement),
+    "update": get_args(Update),
+    "remove_stutter": get_args(StutterRemoval),
+}
+
+
+class Refinement(NamedTuple):
+    """Targets of a batch, the best hypothesis of each sentence.
+
+    Attributes:
+        tokens: ids [B, L], EOS included, padded on the right.
+        lengths: EOS counted, [B].
+        scores: log-probability over the brevity penalty [B]; None where it was not asked for.
+        steps: passes that each target took [B].
+        inputs: tokens that the last pass of each target saw, masks included, [B, L].
+        history: tokens after each step [T, B, L], where recorded; a finished target repeats.
+    """
+
+    tokens: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    scores: NDArray[np.float32] | None
+    steps: NDArray[np.int32]
+    inputs: NDArray[np.int32]
+    history: NDArray[np.int32] | None
+
+
+class RefinementDecoder:
+    """Decoding with the weights that a network has now; `load` takes newer ones without compiling again.
+
+    Args:
+        network: a refinement `T5`.
+        settings: how to decode. Any number of steps runs the same compiled program, unless steps are recorded.
+        block_rows: rows that one pass works on; rows that are finished leave the blocks. By default chosen for the
+            device.
+
+    Attributes:
+        traces: how many programs were compiled so far.
+
+    Raises:
+        InvalidInput: an autoregressive network, or settings that need a part which the network lacks.
+    """
+
+    def __init__(
+        self, network: T5, settings: RefinementSettings = RefinementSettings(), block_rows: int | None = None
+    ) -> None:
+        _check_parts(network.config, settings)
+        if block_rows is not None and block_rows < 1:
+            raise InvalidInput("block_rows", block_rows, "at least 1 is needed")
+        self.config = network.config
+        self.settings = settings
+        self.traces = 0
+        self._block_rows = block_rows
+        self.load(network)
+        self._encode = jax.jit(self._traced_encode)
+        self._run = jax.jit(self._traced_run, static_argnames=("longest", "block"))
+
+    def load(self, network: T5) -> None:
+        """Take the weights of a network of the same configuration."""
+        if network.config != self.config:
+            raise InvalidInput("network", "another configuration", "the one that the decoder was made for is needed")
+        self._graph, self._state = nnx.split(network, nnx.Param)
+
+    def __call__(
+        self,
+        source: ArrayLike,
+        lengths: ArrayLike | None = None,
+        key: jax.Array | None = None,
+        sentences: ArrayLike | None = None,
+        steps: int | None = None,
+    ) -> Refinement:
+        """Targets of a batch of source sentences.
+
+        Args:
+            source: ids [B, S] padded on the right, or a list of lists of ids.
+            lengths: true lengths [B], EOS counted, in place of predicted ones; the oracle needs them.
+            key: of random starts and sampling.
+            sentences: numbers [B] that tell sentences apart in drawing; 0..B-1 by default.
+            steps: T in place of the settings'.
+
+        Raises:
+            InvalidInput: see `simulators.t5.batches.source_batch`; lengths or a key that are missing or out of range.
+        """
+        settings, config = self.settings, self.config
+        steps = settings.steps if steps is None else steps
+        if steps < 1 or (settings.record and steps != settings.steps):
+            raise InvalidInput("steps", steps, "at least 1 is needed, and the settings' own where steps are recorded")
+        if key is None:
+            if settings.random:
+                raise InvalidInput("key", None, "a random start or sampling needs a random key")
+            key = jax.random.key(0)
+        count = len(source)  # type: ignore[arg-type]
+        tokens = source_batch(config, source)
+        encoded, memory, candidates = self._encode(self._state, tokens)
+        if lengths is not None:
+            candidates = _given_lengths(lengths, count, len(tokens), config)
+        elif candidates is None:
+            raise InvalidInput("lengths", None, "an oracle length predictor needs the true lengths")
+        block = self._block(int(np.max(candidates)) + settings.length_beam // 2, len(tokens) * settings.hypotheses)
+        real = np.arange(len(tokens)) < count
+        rows = make_rows(
+            np.asarray(candidates),
+            real,
+            settings.length_beam,
+            settings.parallel_decodes,
+            config.max_target_length,
+            block,
+        )
+        longest = bucket(int(rows.lengths.max()))
+        numbers = np.zeros(len(tokens), np.int32)
+        numbers[:count] = np.arange(count) if sentences is None else np.asarray(sentences)
+        final, history = jax.device_get(
+            self._run(
+                self._state, encoded.visible, memory, rows, numbers, key, np.int32(steps), longest=longest, block=block
+            )
+        )
+        scored = settings.scores or settings.hypotheses > 1
+        best = best_rows(final.scores, rows.skipped, len(tokens))[:count]
+        return Refinement(
+            tokens=final.output[best],
+            lengths=final.output_lengths[best],
+            scores=final.scores[best] if scored else None,
+            steps=final.passes[best],
+            inputs=final.inputs[best],
+            history=history[:, best] if settings.record else None,
+        )
+
+    def _block(self, longest: int, rows: int) -> int:
+        """Rows of a block: about 512 positions keep a processor's caches, an accelerator wants many more."""
+        if self._block_rows is not None:
+            return min(self._block_rows, rows)
+        positions = 512 if jax.default_backend() == "cpu" else 16_384
+        return min(max(1, positions // bucket(longest)), rows)
+
+    def _traced_encode(self, state: Any, source: Any) -> tuple[Encoded, Any, jax.Array | None]:
+        network = nnx.merge(self._graph, state)
+        encoded = network.encode(source)
+        found = None
+        if network.length_head is not None:
+            found = network.length_head.candidates(encoded, self.settings.length_candidates)
+        return encoded, network.decoder.memory(encoded.states), found
+
+    def _traced_run(
+        self,
+        state: Any,
+        visible: Any,
+        memory: Any,
+        rows: Any,
+        numbers: Any,
+        key: Any,
+        steps: Any,
+        *,
+        longest: int,
+        block: int,
+    ) -> tuple[RowState, jax.Array | None]:
+        self.traces += 1
+        settings = self.settings
+        network = nnx.merge(self._graph, state)
+        first = first_rows(network.config, settings, rows, numbers, key, longest)
+        count = first.tokens.shape[0]
+        one_pass = partial(refine_rows, network, settings, steps=steps)
+        plain = count == block and count == visible.shape[0]
+
+        def body(carry: Any) -> Any:
+            step, now, history = carry
+            if plain:
+                now = one_pass(now, visible, memory, step=step)
+            else:
+                now = _by_blocks(one_pass, now, visible, memory, step, block)
+            if history is not None:
+                shown = jnp.where(now.done[:, None], now.output, now.tokens)
+                history = jax.lax.dynamic_update_slice(history, shown[None], (step, 0, 0))
+            return step + 1, now, history
+
+        def going(carry: Any) -> Any:
+            step, now, _ = carry
+            return (step < steps) & ~now.done.all()
+
+        history = jnp.zeros((settings.steps, *first.tokens.shape), jnp.int32) if settings.record else None
+        step, final, history = jax.lax.while_loop(going, body, (jnp.int32(0), first, history))
+        if history is not None:
+            left = (jnp.arange(settings.steps) >= step)[:, None, None]
+            history = jnp.where(left, final.output, history)
+        return final, history
+
+
+def _by_blocks(one_pass: Any, rows: RowState, visible: Any, memory: Any, step: Any, block: int) -> RowState:
+    """One pass over the rows that are not done, a block at a time."""
+    order = jnp.argsort(rows.done, stable=True)
+    active = (~rows.done).sum()
+
+    def body(carry: Any) -> Any:
+        index, now = carry
+        chosen = jax.lax.dynamic_slice(order, (index * block,), (block,))
+        part = jax.tree.map(lambda array: array[chosen], now)
+        sentence = part.sentences
+        after = one_pass(part, visible[sentence], jax.tree.map(lambda array: array[sentence], memory), step=step)
+        return index + 1, jax.tree.map(lambda array, new: array.at[chosen].set(new), now, after)
+
+    return jax.lax.while_loop(lambda carry: carry[0] * block < active, body, (jnp.int32(0), rows))[1]
+
+
+def _check_parts(config: T5Config, settings: RefinementSettings) -> None:
+    if config.decoder != "refinement":
+        raise InvalidInput("network", "an autoregressive decoder", "a refinement one is needed (see `adapt`)")
+    if settings.start == "range mask" and not config.range_masks:
+        raise InvalidInput("start", settings.start, "the network was made without range masks")
+    if isinstance(settings.rejecter, Learned) and not config.learned_rejecter:
+        raise InvalidInput("rejecter", "learned", "the network was made without a learned rejecter")
+    if settings.length_candidates > 1 and config.length_predictor != "token":
+        raise InvalidInput(
+            "length_candidates", settings.length_candidates, "only the length predictor token gives more than one"
+        )
+    if settings.length_candidates > config.max_target_length:
+        raise InvalidInput("length_candidates", settings.length_candidates, f"at most {config.max_target_length}")
+
+
+def _given_lengths(lengths: ArrayLike, count: int, rows: int, config: T5Config) -> NDArray[np.int32]:
+    values = np.asarray(lengths)
+    if values.shape != (count,) or values.dtype.kind not in "iu":
+        raise InvalidInput("lengths", values, f"one whole number for each of {count} sentences is needed")
+    if values.min() < 1 or values.max() > config.max_target_length:
+        raise InvalidInput("lengths", values, f"1..{config.max_target_length} tokens, EOS counted")
+    return np.pad(values.astype(np.int32), (0, rows - count), constant_values=1)[:, None]

@@ -1,0 +1,257 @@
+"""Checkpoints and networks against transformers' T5 in torch, float32."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+torch = pytest.importorskip("torch", reason="the oracle, transformers' T5, needs torch")
+transformers = pytest.importorskip("transformers", reason="the oracle is transformers' T5")
+
+from safetensors.numpy import load_file, save_file  # noqa: E402
+
+from simulators.t5.attention import relative_buckets  # noqa: E402
+from simulators.t5.checkpoints import adapt, load_checkpoint, save_checkpoint  # noqa: E402
+from simulators.t5.config import T5Config  # noqa: E402
+from simulators.t5.network import T5  # noqa: E402
+from tests.simulators.t5_examples import (  # noqa: E402
+    KINDS,
+    refinement_network,
+    save_torch,
+    sentences,
+    small_config,
+    torch_network,
+)
+from theory.errors import InvalidInput  # noqa: E402
+
+
+def reload(folder: Path, kind: str) -> Any:
+    loader = transformers.MT5ForConditionalGeneration if kind == "mT5" else transformers.T5ForConditionalGeneration
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return loader.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+def torch_outputs(network: Any, source: np.ndarray, target: np.ndarray) -> Any:
+    with torch.no_grad():
+        return network(
+            input_ids=torch.tensor(source),
+            attention_mask=torch.tensor(source != 0),
+            decoder_input_ids=torch.tensor(target),
+            output_attentions=True,
+        )
+
+
+def parameters(network: T5) -> dict[Any, np.ndarray]:
+    return {path: np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(nnx.state(network, nnx.Param))}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_states_logits_and_attention_equal_transformers_and_survive_a_round_trip(kind: str, tmp_path: Path) -> None:
+    oracle = torch_network(kind)
+    oracle.set_attn_implementation("eager")
+    network = load_checkpoint(save_torch(oracle, tmp_path / "theirs"))
+    assert network.config.tied == (kind not in ("v1.1", "mT5"))
+    # Longer than the largest distance of the position buckets, with padding.
+    source = sentences(3, longest=150)
+    target = np.random.default_rng(1).integers(3, 700, (3, 140))
+    expected = torch_outputs(oracle, source, target)
+    encoded, weights = network.encode_with_attention(jnp.asarray(source))
+    states, attention = network.decode_with_attention(jnp.asarray(target), encoded)
+    tokens = source != 0
+    np.testing.assert_allclose(
+        np.asarray(encoded.states)[tokens], expected.encoder_last_hidden_state.numpy()[tokens], atol=1e-4
+    )
+    np.testing.assert_allclose(network.logits(states), expected.logits.numpy(), atol=1e-4)
+    for layer in range(2):
+        rows = tokens[:, None, :, None]
+        theirs = expected.encoder_attentions[layer].numpy()
+        np.testing.assert_allclose(np.asarray(weights[layer]) * rows, theirs * rows, atol=1e-5)
+        np.testing.assert_allclose(attention.own[layer], expected.decoder_attentions[layer].numpy(), atol=1e-5)
+        np.testing.assert_allclose(attention.cross[layer], expected.cross_attentions[layer].numpy(), atol=1e-5)
+    save_checkpoint(network, tmp_path / "ours")
+    again = torch_outputs(reload(tmp_path / "ours", kind), source, target)
+    np.testing.assert_array_equal(again.logits.numpy(), expected.logits.numpy())
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize(("buckets", "longest"), [(32, 128), (8, 20), (64, 256)])
+def test_buckets_equal_transformers(bidirectional: bool, buckets: int, longest: int) -> None:
+    offsets = np.arange(-3 * longest, 3 * longest + 1)
+    attention = transformers.models.t5.modeling_t5.T5Attention
+    expected = attention._relative_position_bucket(torch.tensor(offsets), bidirectional, buckets, longest)
+    np.testing.assert_array_equal(relative_buckets(offsets, bidirectional, buckets, longest), expected.numpy())
+
+
+def test_shards_are_read_and_written(tmp_path: Path) -> None:
+    oracle = torch_network("v1.1")
+    whole = load_checkpoint(save_torch(oracle, tmp_path / "one"))
+    parts = load_checkpoint(save_torch(oracle, tmp_path / "many", max_shard_size="60KB"))
+    assert len(list((tmp_path / "many").glob("*.safetensors"))) > 2
+    save_checkpoint(whole, tmp_path / "ours", max_shard_bytes=60_000)
+    assert len(list((tmp_path / "ours").glob("*.safetensors"))) > 2
+    mine = load_checkpoint(tmp_path / "ours")
+    for path, value in parameters(whole).items():
+        np.testing.assert_array_equal(parameters(parts)[path], value)
+        np.testing.assert_array_equal(parameters(mine)[path], value)
+    theirs = reload(tmp_path / "ours", "v1.1").state_dict()
+    for name, value in oracle.state_dict().items():
+        np.testing.assert_array_equal(theirs[name].numpy(), value.numpy())
+    # Overwriting by one file leaves no shard behind that could be taken for the weights.
+    save_checkpoint(whole, tmp_path / "ours")
+    assert sorted(path.name for path in (tmp_path / "ours").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_bfloat16_is_read(tmp_path: Path) -> None:
+    oracle = torch_network("v1.1").bfloat16()
+    network = load_checkpoint(save_torch(oracle, tmp_path))
+    np.testing.assert_array_equal(network.shared[...], oracle.shared.weight.float().detach().numpy())
+
+
+def test_a_refinement_network_survives_a_round_trip(tmp_path: Path) -> None:
+    network = refinement_network(
+        learned_rejecter=True, positional_attention=True, range_masks=True, length_predictor="fertility"
+    )
+    save_checkpoint(network, tmp_path)
+    loaded = load_checkpoint(tmp_path)
+    assert loaded.config == network.config
+    for path, value in parameters(network).items():
+        np.testing.assert_array_equal(parameters(loaded)[path], value)
+
+
+def test_a_failed_save_keeps_the_old_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = T5(small_config(), nnx.Rngs(0))
+    save_checkpoint(network, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(InvalidInput, match="No space left"):
+        save_checkpoint(T5(small_config(), nnx.Rngs(1)), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def break_config(folder: Path, **changes: Any) -> None:
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | changes))
+
+
+def break_tensors(folder: Path, **changes: Any) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    for name, value in changes.items():
+        if value is None:
+            del tensors[name]
+        else:
+            tensors[name] = value
+    save_file(tensors, folder / "model.safetensors")
+
+
+NORM = "encoder.final_layer_norm.weight"
+DAMAGE: dict[str, tuple[Any, str]] = {
+    "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: there is no such file"),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "config.json: there is no such file"),
+    "broken config": (lambda folder: (folder / "config.json").write_text('{"a'), "config.json: is not readable JSON"),
+    "another model": (lambda folder: break_config(folder, model_type="bert"), "model_type = bert"),
+    "a size that is no number": (lambda folder: break_config(folder, d_model="32"), "d_model = 32"),
+    "an unknown option": (lambda folder: break_config(folder, gmlm={"colour": 1}), "gmlm = {'colour': 1}"),
+    "truncated": (
+        lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-100]),
+        "truncated or not a safetensors file",
+    ),
+    "empty": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "truncated or not a safetensors file"),
+    "a tensor is missing": (lambda folder: break_tensors(folder, **{NORM: None}), f"lacks the tensor {NORM}"),
+    "a tensor too many": (lambda folder: break_tensors(folder, extra=np.zeros(3, np.float32)), "unknown tensor extra"),
+    "wrong shape": (
+        lambda folder: break_tensors(folder, **{NORM: np.zeros(5, np.float32)}),
+        rf"tensor {NORM} has shape \(5,\), config.json asks for \(32,\)",
+    ),
+    "integers": (
+        lambda folder: break_tensors(folder, **{NORM: np.zeros(32, np.int32)}),
+        f"tensor {NORM} has type int32",
+    ),
+    "not a number": (
+        lambda folder: break_tensors(folder, **{NORM: np.full(32, np.nan, np.float32)}),
+        f"tensor {NORM} holds NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_checkpoint_is_refused_by_file_and_tensor(damage: str, tmp_path: Path) -> None:
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), tmp_path)
+    inflict, message = DAMAGE[damage]
+    inflict(tmp_path)
+    with pytest.raises(InvalidInput, match=message):
+        load_checkpoint(tmp_path)
+
+
+def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), tmp_path, max_shard_bytes=60_000)
+    shard = sorted(tmp_path.glob("model-*.safetensors"))[1]
+    shard.unlink()
+    with pytest.raises(InvalidInput, match=f"{shard.name}: there is no such file"):
+        load_checkpoint(tmp_path)
+
+
+def test_pickled_weights_are_refused(tmp_path: Path) -> None:
+    break_free = T5(small_config(), nnx.Rngs(0))
+    save_checkpoint(break_free, tmp_path)
+    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(InvalidInput, match="pickled weights are not read"):
+        load_checkpoint(tmp_path)
+
+
+def test_adapting_copies_every_shared_weight() -> None:
+    network = T5(small_config(), nnx.Rngs(0))
+    adapted = adapt(network, positional_attention=True, learned_rejecter=True, range_masks=True, max_target_length=50)
+    assert adapted.config.decoder == "refinement"
+    ours = parameters(adapted)
+    for path, value in parameters(network).items():
+        if path != ("decoder", "bias", "table"):
+            np.testing.assert_array_equal(ours[path], value)
+    # The bias of the past is the causal one while buckets hold one distance each, and the future mirrors it.
+    causal, both = network.decoder.bias.table[...], adapted.decoder.bias.table[...]
+    np.testing.assert_allclose(both[:8], causal[:8], rtol=1e-6)
+    np.testing.assert_array_equal(both[16:], both[:16])
+    # New positional attention changes nothing before training.
+    plain = adapt(network)
+    encoded = plain.encode(jnp.asarray(sentences(2)))
+    tokens = jnp.asarray(sentences(2, seed=3))
+    np.testing.assert_allclose(plain.decode(tokens, encoded), adapted.decode(tokens, encoded), atol=1e-6)
+
+
+def test_adapting_refuses_options_that_change_shapes() -> None:
+    with pytest.raises(InvalidInput, match="d_model"):
+        adapt(T5(small_config(), nnx.Rngs(0)), d_model=64)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"d_model": 0}, "d_model"),
+        ({"num_heads": 2.5}, "num_heads"),
+        ({"decoder": "both"}, "decoder"),
+        ({"dropout_rate": 1.0}, "dropout_rate"),
+        ({"eos_token_id": 0}, "eos_token_id"),
+        ({"eos_token_id": 700}, "eos_token_id"),
+        ({"relative_attention_num_buckets": 6}, "relative_attention_num_buckets"),
+        ({"relative_attention_max_distance": 16}, "relative_attention_max_distance"),
+    ],
+)
+def test_a_configuration_that_makes_no_network_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        small_config(**options)
+
+
+def test_a_configuration_survives_json() -> None:
+    config = small_config(decoder="refinement", positional_attention=True, feed_forward_proj="gated-silu", tied=True)
+    assert T5Config.from_json(json.loads(json.dumps(config.to_json())), tied=True) == config

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from theory.chains import stationary_law
 from theory.conditionals import ConditionalModel
@@ -139,5 +138,5 @@ def mean_interval(values: Sequence[float] | NDArray[np.float64], level: float = 
     found = np.asarray(values, dtype=np.float64)
     if found.size < 2:
         raise InvalidInput("seeds", found.size, "a spread needs at least 2 seeds")
-    half = float(student.isf((1 - level) / 2, found.size - 1) * found.std(ddof=1) / np.sqrt(found.size))
+    half = student_limit((1 - level) / 2, found.size - 1) * float(found.std(ddof=1)) / np.sqrt(found.size)
     return float(found.mean()) - half, float(found.mean()) + half

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, norm
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.parameters import parameter
-from experiments.statistics import chi_squared_deviation
+from experiments.statistics import chi_squared_deviation, chi_squared_limits, normal_limit
 from theory.errors import InvalidInput
 from theory.estimation import (
     MaskedData,
@@ -109,7 +108,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             Check.at_most(
                 "n Var of each parameter against Γ, standardised deviation",
                 np.abs(deviations),
-                float(norm.isf(FALSE_ALARM / (2 * deviations.size))),
+                normal_limit(FALSE_ALARM / (2 * deviations.size)),
                 allowance,
                 f"{deviations.size} variances, false-alarm rate {FALSE_ALARM:g} in all (Bonferroni)",
             )
@@ -246,12 +245,14 @@ def _compare(errors: Array, gamma: Array, samples: int) -> dict[str, Any]:
     measured = (errors**2).mean(axis=0)
     # Each squared error over its prediction, summed over data sets, is chi-squared with R degrees of freedom.
     sums = repetitions * measured / np.diagonal(gamma)
-    low, high = (repetitions / chi2.isf(tail, repetitions) for tail in (0.025, 0.975))
+    below, above = chi_squared_limits(repetitions, 0.025)
+    low, high = repetitions / above, repetitions / below
+    lowest, highest = chi_squared_limits(freedom, FALSE_ALARM / 2)
     return {
         "second_order": float(np.trace(gamma)) / samples,
         "ratio": ratio,
-        "ratio_low": ratio * freedom / float(chi2.isf(FALSE_ALARM / 2, freedom)),
-        "ratio_high": ratio * freedom / float(chi2.ppf(FALSE_ALARM / 2, freedom)),
+        "ratio_low": ratio * freedom / highest,
+        "ratio_high": ratio * freedom / lowest,
         "measured": measured.tolist(),
         "measured_low": (measured * low).tolist(),
         "measured_high": (measured * high).tolist(),

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.stats import norm
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.parameters import parameter
-from experiments.statistics import chi_squared_deviation, quadratic_form_freedom
+from experiments.statistics import chi_squared_deviation, normal_limit, quadratic_form_freedom
 from theory.estimation import (
     WeightedPseudolikelihood,
     asymptotic_covariance,
@@ -163,7 +162,7 @@ def _simulation_check(simulated: Mapping[str, Any], parameters: Parameters) -> C
     name = "n E|θ̂ - θ*|² against tr Γ_k, in standard errors"
     measured, predicted, freedom = (np.array(simulated[key]) for key in ("measured", "predicted", "freedom"))
     deviation = np.abs(chi_squared_deviation(freedom * measured / predicted, freedom))
-    limit = float(norm.isf(FALSE_ALARM / (2 * len(deviation))))
+    limit = normal_limit(FALSE_ALARM / (2 * len(deviation)))
     second_order = predicted / parameters.samples
     if any(simulated["infinite"]) or second_order.max() > REGIME:
         reason = (

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.learned import Learning, law_errors, learn, mean_interval
 from experiments.parameters import parameter
+from experiments.statistics import normal_limit
 from theory.divergences import kullback_leibler
 from theory.estimation import asymptotic_covariance, fit, sample_pairs
 from theory.laws import IsingLaw, JointLaw, random_ising
@@ -129,7 +129,7 @@ def _family(law: IsingLaw, parameters: Parameters, seed: int, progress: Progress
 
 def _family_checks(rows: list[dict[str, Any]], samples: int, parameters: Parameters) -> list[Check]:
     largest = [row for row in rows if row["samples"] == samples]
-    limit = float(norm.isf(FALSE_ALARM / (2 * len(largest))))
+    limit = normal_limit(FALSE_ALARM / (2 * len(largest)))
     missing = sum(row["infinite"] for row in largest)
     checks = []
     for measured, predicted, name in (

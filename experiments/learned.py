@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.statistics import student_limit
 from theory.chains import stationary_law
 from theory.conditionals import ConditionalModel
 from theory.divergences import total_variation

@@ -33,10 +33,10 @@ import optax
 from flax import nnx
 from numpy.typing import NDArray
 
-from simulators.gmlm.checkpoints import load_checkpoint, read_plain, save_checkpoint
 from simulators.gmlm.data import DataSource
 from simulators.gmlm.masking import MaskSource
 from simulators.gmlm.networks import MaskedNetwork
+from simulators.snapshots import load_snapshot, read_plain, require_same, save_snapshot
 from theory.errors import InvalidInput
 
 Report = Callable[[int, float], None]
@@ -242,9 +242,9 @@ def train(
     start = 0
     path = None if folder is None else folder / CHECKPOINT
     if path is not None and path.exists():
-        _require_same(path, identity)
+        require_same(path, identity)
         like = {"parameters": parameters, "moments": moments, "losses": losses}
-        tree, plain = load_checkpoint(path, like)
+        tree, plain = load_snapshot(path, like)
         parameters, moments, start = tree["parameters"], tree["moments"], int(plain["step"])
         losses = np.array(tree["losses"])
         nnx.update(network, _copied(parameters))
@@ -273,7 +273,7 @@ def train(
             nnx.update(network, _copied(parameters))
             if path is not None:
                 tree = {"parameters": parameters, "moments": moments, "losses": losses}
-                save_checkpoint(path, tree, {"step": done, "identity": identity})
+                save_snapshot(path, tree, {"step": done, "identity": identity})
         if reporting and report is not None:
             report(done, float(losses[reported:done].mean()))
             reported = done
@@ -294,7 +294,7 @@ def load_parameters(network: MaskedNetwork, folder: Path) -> int:
         "moments": initial_moments(settings.step, parameters),
         "losses": np.zeros(settings.steps, dtype=np.float32),
     }
-    tree, plain = load_checkpoint(path, like)
+    tree, plain = load_snapshot(path, like)
     nnx.update(network, tree["parameters"])
     return int(plain["step"])
 
@@ -312,26 +312,3 @@ def _check_sizes(network: MaskedNetwork, data: DataSource, masks: MaskSource) ->
         )
     if masks.sites != network.sites:
         raise InvalidInput("masks", f"over {masks.sites} sites", f"the network has {network.sites} sites")
-
-
-def _require_same(path: Path, identity: dict[str, Any]) -> None:
-    there = read_plain(path).get("identity", {})
-    old, new = _flatten(there), _flatten(identity)
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            raise InvalidInput(
-                name,
-                new.get(name),
-                f"the checkpoint in {path.parent} was made with {old.get(name)!r}; "
-                "choose the same settings to go on with it, or another folder",
-            )
-
-
-def _flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, dict):
-            result.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            result[prefix + key] = value
-    return result

@@ -15,7 +15,6 @@ import pytest
 from flax import nnx
 
 from simulators.gmlm.build import build
-from simulators.gmlm.checkpoints import load_checkpoint, read_plain, save_checkpoint
 from simulators.gmlm.data import FixedData, LawSource
 from simulators.gmlm.energy import ExponentialNetwork
 from simulators.gmlm.induced import predictor
@@ -31,6 +30,7 @@ from simulators.gmlm.training import (
     masked_loss,
     train,
 )
+from simulators.snapshots import load_snapshot, read_plain, save_snapshot
 from theory.errors import InvalidInput
 from theory.estimation import fit, population
 from theory.laws import JointLaw, ising_family, random_ising, random_law
@@ -215,24 +215,24 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 def test_damaged_checkpoints_are_named(tmp_path: Path) -> None:
     path = tmp_path / CHECKPOINT
     tree = {"a": np.arange(3, dtype=np.float32), "b": [np.int32(4)]}
-    save_checkpoint(path, tree, {"step": 3})
-    back, plain = load_checkpoint(path, tree)
+    save_snapshot(path, tree, {"step": 3})
+    back, plain = load_snapshot(path, tree)
     assert plain == {"step": 3}
     np.testing.assert_array_equal(back["a"], tree["a"])
     assert back["a"].dtype == np.float32
     assert int(back["b"][0]) == 4
     assert [entry.name for entry in tmp_path.iterdir()] == [CHECKPOINT]
     with pytest.raises(InvalidInput, match="does not fit"):
-        load_checkpoint(path, {"a": np.zeros(4, np.float32), "b": [np.int32(0)]})
+        load_snapshot(path, {"a": np.zeros(4, np.float32), "b": [np.int32(0)]})
     content = path.read_bytes()
     for damaged in (b"", content[:20], content[:-3], b"not a checkpoint at all"):
         path.write_bytes(damaged)
         with pytest.raises(InvalidInput, match="is not a checkpoint"):
-            load_checkpoint(path, tree)
+            load_snapshot(path, tree)
     with pytest.raises(InvalidInput, match="no such file"):
         read_plain(tmp_path / "nothing")
     with pytest.raises(InvalidInput, match="cannot be written"):
-        save_checkpoint(path / "below" / "a file", tree, {})
+        save_snapshot(path / "below" / "a file", tree, {})
 
 
 def test_divergence_and_bad_settings_are_named() -> None:

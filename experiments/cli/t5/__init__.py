@@ -8,7 +8,18 @@ from __future__ import annotations
 
 import click
 
+from experiments.cli.t5.bench import bench
+from experiments.cli.t5.convert import convert
+from experiments.cli.t5.evaluate import evaluate
+from experiments.cli.t5.train import train
+from experiments.cli.t5.translate import translate
+from experiments.cli.t5.vocab import vocab
+
 
 @click.group()
 def t5() -> None:
     """Train, distil and run T5 translation models, autoregressive or by parallel refinement."""
+
+
+for command in (vocab, train, translate, evaluate, bench, convert):
+    t5.add_command(command)

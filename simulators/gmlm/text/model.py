@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.gmlm.build import NetworkConfig, build, config_from_plain, config_to_plain
-from simulators.gmlm.checkpoints import read_plain
 from simulators.gmlm.data import Windows
 from simulators.gmlm.induced import Predict, predictor
 from simulators.gmlm.masking import MaskSource
@@ -24,6 +23,7 @@ from simulators.gmlm.text.corpus import Vocabulary, consecutive_windows, split
 from simulators.gmlm.text.evaluation import RatioLoss, loss_by_ratio
 from simulators.gmlm.text.statistics import ngram_distance
 from simulators.gmlm.training import CHECKPOINT, Report, TrainingRun, TrainingSettings, load_parameters, train
+from simulators.snapshots import read_plain
 from theory.errors import InvalidInput
 
 ROWS_AT_ONCE = 64

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file that is there whole or not at all.
+"""Snapshots of a training run: one safetensors file that is there whole or not at all.
 
 The file holds the arrays of a pytree, named by their path in it, and plain data as JSON in the header. One file,
 written beside its destination, flushed and renamed, cannot be torn by a kill at any moment; an older one stays until
@@ -8,8 +8,6 @@ then.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from theory.errors import InvalidInput
+from theory.files import write_atomically
 
 HEADER = "gmlm"
 """Key of the JSON text in the file's metadata."""
 
 
-def save_checkpoint(path: Path, tree: Any, plain: dict[str, Any]) -> None:
+def save_snapshot(path: Path, tree: Any, plain: dict[str, Any]) -> None:
     """Write the arrays of ``tree`` and the plain data to ``path``.
 
     Raises:
@@ -33,25 +32,7 @@ def save_checkpoint(path: Path, tree: Any, plain: dict[str, Any]) -> None:
     """
     arrays = {name: np.asarray(leaf) for name, leaf in _named_leaves(tree).items()}
     content = save(arrays, metadata={HEADER: json.dumps(plain, allow_nan=False)})
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; checkpoints are as readable as any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        raise InvalidInput("checkpoint", str(path), f"cannot be written: {error.strerror or error}") from None
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
+    write_atomically(path, content)
 
 
 def read_plain(path: Path) -> dict[str, Any]:
@@ -63,7 +44,7 @@ def read_plain(path: Path) -> dict[str, Any]:
     return _read(path)[1]
 
 
-def load_checkpoint(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
+def load_snapshot(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     """The pytree, shaped as ``like``, and the plain data.
 
     Raises:
@@ -80,6 +61,24 @@ def load_checkpoint(path: Path, like: Any) -> tuple[Any, dict[str, Any]]:
     return jax.tree.unflatten(jax.tree.structure(like), leaves), plain
 
 
+def require_same(path: Path, identity: dict[str, Any]) -> None:
+    """Refuse to go on from a snapshot whose plain data has another ``identity`` than this one.
+
+    Raises:
+        InvalidInput: names the first entry that differs, with both values.
+    """
+    there = read_plain(path).get("identity", {})
+    old, new = _flatten(there), _flatten(identity)
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            raise InvalidInput(
+                name,
+                new.get(name),
+                f"the checkpoint in {path.parent} was made with {old.get(name)!r}; "
+                "choose the same settings to go on with it, or another folder",
+            )
+
+
 def _read(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     try:
         content = path.read_bytes()
@@ -94,3 +93,13 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
 
 def _named_leaves(tree: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _flatten(data: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict):
+            result.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            result[prefix + key] = value
+    return result

@@ -1,0 +1,247 @@
+"""``gmlm t5 train``: train either decoder, from nothing or from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from experiments.cli.t5.data import data_options
+
+if TYPE_CHECKING:
+    from simulators.t5.training import Entry
+
+SIZES = {
+    "width": ("d_model", 256, "Width of the states."),
+    "hidden": ("d_ff", 512, "Hidden units of the feed-forward layers."),
+    "heads": ("num_heads", 4, "Attention heads."),
+    "head_width": ("d_kv", 64, "Width of a head."),
+    "layers": ("num_layers", 4, "Encoder layers."),
+    "decoder_layers": ("num_decoder_layers", 4, "Decoder layers."),
+}
+"""Options of a new network: field of the configuration, default, help."""
+
+
+def _size_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, (_, default, text) in reversed(SIZES.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, name, type=int, help=f"{text} [default: {default}]")(command)
+    return command
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@data_options
+@click.option(
+    "--vocabulary", type=click.Path(path_type=Path), help="Folder or file of `gmlm t5 vocab`; needed for files."
+)
+@click.option("--from", "origin", type=click.Path(path_type=Path), help="Checkpoint folder to start from.")
+@click.option(
+    "--decoder",
+    type=click.Choice(["autoregressive", "refinement"]),
+    help="Refinement may start --from an autoregressive checkpoint.  [default: its own, or autoregressive]",
+)
+@_size_options
+@click.option("--tied/--untied", default=None, help="Output layer is the embedding table.  [default: tied]")
+@click.option("--dropout", type=float, help="Rate.  [default: that of --from, or 0.1]")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), help="Type of activations.")
+@click.option(
+    "--length-predictor",
+    type=click.Choice(["token", "affine", "fertility", "oracle"]),
+    help="How refinement finds the length.  [default: that of --from, or token]",
+)
+@click.option("--learned-rejecter/--no-learned-rejecter", default=None, help="A head that learns what to keep.")
+@click.option("--positional-attention/--no-positional-attention", default=None, help="Attention by absolute position.")
+@click.option("--range-masks/--no-range-masks", default=None, help="One mask symbol for each position.")
+@click.option("--max-length", default=64, show_default=True, help="Most tokens of a sentence, EOS counted.")
+@click.option("--strict", is_flag=True, help="Refuse longer sentences instead of leaving them out.")
+@click.option("--noise", default="uniform", show_default=True, help="Share of noised tokens: uniform, or a number.")
+@click.option("--correct", default=0.1, show_default=True, help="Probability that a noised token stays.")
+@click.option("--random", "random_piece", default=0.1, show_default=True, help="That it becomes a random piece.")
+@click.option("--weighting", type=click.Choice(["all", "noise", "mask"]), default="noise", show_default=True)
+@click.option("--stages", default=1, show_default=True, help="2: also train on the network's own predictions.")
+@click.option("--label-smoothing", default=0.1, show_default=True)
+@click.option("--z-loss", default=0.0, show_default=True)
+@click.option("--length-weight", default=0.1, show_default=True, help="Of the length loss.")
+@click.option("--rejecter-weight", default=1.0, show_default=True, help="Of the rejecter loss.")
+@click.option("--steps", default=2000, show_default=True, help="Optimiser steps.")
+@click.option("--batch-tokens", default=4096, show_default=True, help="Padded target tokens of a step.")
+@click.option("--optimiser", type=click.Choice(["adamw", "adafactor"]), default="adamw", show_default=True)
+@click.option("--learning-rate", default=0.01, show_default=True, help="The largest, relative to parameters.")
+@click.option("--schedule", type=click.Choice(["cosine", "rsqrt", "constant"]), default="cosine", show_default=True)
+@click.option("--warmup", default=200, show_default=True, help="Steps of the rise.")
+@click.option("--weight-decay", default=0.01, show_default=True)
+@click.option("--clip", default=1.0, show_default=True, help="Largest norm of the gradient.")
+@click.option("--check-every", default=250, show_default=True, help="Steps between validations and snapshots.")
+@click.option("--seed", default=0, show_default=True, help="Of weights, order, noise, dropout.")
+def train(folder: Path, **options: Any) -> None:
+    """Train a translation model into FOLDER. The same command goes on where an earlier one was stopped.
+
+    Without --source a small synthetic language is learned, whose exact law is known. FOLDER is a Hugging Face
+    checkpoint of the weights with the best validation loss.
+    """
+    from experiments.cli.t5.data import read_data
+    from simulators.t5.corpus import make_corpus
+    from simulators.t5.training import Interrupted, fit, read_history
+
+    data = read_data(options)
+    network, start = _network(options, data.vocabulary.size)
+    corpora = [
+        None if pairs is None else make_corpus(pairs, data.vocabulary, options["max_length"], options["strict"])
+        for pairs in (data.training, data.validation)
+    ]
+    training, validation = corpora
+    assert training is not None  # there are always training pairs
+    for name, corpus in (("training", training), ("validation", validation)):
+        if corpus is not None:
+            left_out = (
+                f", {corpus.skipped} longer than {options['max_length']} tokens left out" if corpus.skipped else ""
+            )
+            click.echo(f"{name}: {len(corpus)} pairs, {corpus.targets.lengths.sum()} target tokens{left_out}", err=True)
+    data.vocabulary.save(folder)
+    settings = _settings(options)
+    with _progress(settings.steps) as report:
+        try:
+            run = fit(
+                network,
+                training,
+                settings,
+                validation=validation,
+                folder=folder,
+                check_every=options["check_every"],
+                report=report,
+                description={"start": start, "vocabulary": data.vocabulary.fingerprint},
+            )
+        except Interrupted as interruption:
+            step = interruption.step
+            click.echo(f"\nStopped after step {step}; the same command goes on from there.", err=True)
+            raise
+    if run.started_at == settings.steps:
+        click.echo(f"{folder} was trained to step {settings.steps} already.")
+    best = next((entry for entry in read_history(folder) if entry.step == run.best_step), None)
+    if best is not None and best.validation is not None:
+        click.echo(f"Best weights: step {best.step}, validation {best.validation:.4f} nats a token, in {folder}.")
+
+
+def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]:
+    """The network to train, and where its first weights come from."""
+    from flax import nnx
+
+    from simulators.t5.checkpoints import adapt, load_checkpoint
+    from simulators.t5.config import T5Config
+    from simulators.t5.network import T5
+    from theory.errors import InvalidInput
+
+    named = {
+        "dropout_rate": options["dropout"],
+        "dtype": options["dtype"],
+        "length_predictor": options["length_predictor"],
+        "learned_rejecter": options["learned_rejecter"],
+        "positional_attention": options["positional_attention"],
+        "range_masks": options["range_masks"],
+    }
+    chosen = {name: value for name, value in named.items() if value is not None}
+    sizes = {name: options[name] for name in SIZES if options[name] is not None}
+    decoder, origin = options["decoder"], options["origin"]
+    if origin is None:
+        tied = options["tied"] is not False
+        fields = {field: sizes.get(name, default) for name, (field, default, _) in SIZES.items()}
+        config = T5Config(
+            vocab_size=pieces,
+            tied=tied,
+            scale_decoder_outputs=tied,
+            decoder=decoder or "autoregressive",
+            max_target_length=options["max_length"],
+            **fields,
+            **chosen,
+        )
+        return T5(config, nnx.Rngs(options["seed"])), {"seed": options["seed"]}
+    if sizes or options["tied"] is not None:
+        name = next(iter(sizes), "tied")
+        raise InvalidInput(f"--{name.replace('_', '-')}", options[name], "the sizes are those of --from")
+    network = load_checkpoint(origin)
+    if network.config.vocab_size < pieces:
+        raise InvalidInput("--vocabulary", f"{pieces} pieces", f"{origin} has {network.config.vocab_size}")
+    here = {"from": str(origin.resolve())}
+    if decoder == "autoregressive" and network.config.decoder != decoder:
+        raise InvalidInput("--decoder", decoder, f"{origin} is a refinement checkpoint")
+    if (decoder or network.config.decoder) == "refinement":
+        return adapt(network, options["seed"], max_target_length=options["max_length"], **chosen), here
+    network.config = network.config.replace(**chosen)
+    return network, here
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    from simulators.t5.noising import NoiseSettings
+    from simulators.t5.objective import ObjectiveSettings
+    from simulators.t5.optimiser import OptimiserSettings
+    from simulators.t5.training import TrainingSettings
+    from theory.errors import InvalidInput
+
+    try:
+        density = None if options["noise"] == "uniform" else float(options["noise"])
+    except ValueError:
+        raise InvalidInput("--noise", options["noise"], "uniform, or a number between 0 and 1") from None
+    return TrainingSettings(
+        steps=options["steps"],
+        batch_tokens=options["batch_tokens"],
+        optimiser=OptimiserSettings(
+            optimiser=options["optimiser"],
+            learning_rate=options["learning_rate"],
+            schedule=options["schedule"],
+            warmup_steps=options["warmup"],
+            weight_decay=options["weight_decay"],
+            clip=options["clip"],
+        ),
+        objective=ObjectiveSettings(
+            weighting=options["weighting"],
+            stages=options["stages"],
+            noise=NoiseSettings(density, options["correct"], options["random_piece"]),
+            label_smoothing=options["label_smoothing"],
+            z_loss=options["z_loss"],
+            length_weight=options["length_weight"],
+            rejecter_weight=options["rejecter_weight"],
+        ),
+        seed=options["seed"],
+    )
+
+
+@contextmanager
+def _progress(steps: int) -> Iterator[Callable[[Entry], None]]:
+    """A bar with the live loss on standard error; without a terminal, a line for each validation and each 5%."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        shown = 0
+
+        def line(entry: Entry) -> None:
+            nonlocal shown
+            if entry.validation is not None or entry.step * 20 // steps > shown:
+                shown = entry.step * 20 // steps
+                click.echo(f"step {entry.step}/{steps}  {_text(entry)}", err=True)
+
+        yield line
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, console=console) as bars:
+        task = bars.add_task("training", total=steps, text="")
+        validated = ""
+
+        def bar(entry: Entry) -> None:
+            nonlocal validated
+            if entry.validation is not None:
+                validated = f"  validation {entry.validation:.3f}"
+                entry = entry._replace(validation=None)
+            bars.update(task, completed=entry.step, text=_text(entry) + validated)
+
+        yield bar
+
+
+def _text(entry: Entry) -> str:
+    text = f"loss {entry.loss:.3f}  nll {entry.nll:.3f}  {entry.tokens_per_second:.0f} tokens/s"
+    return text + (f"  validation {entry.validation:.4f}" if entry.validation is not None else "")

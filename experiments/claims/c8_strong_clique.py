@@ -72,9 +72,9 @@ class Parameters:
         0.05, "probability delta of missing the right mode that is allowed to k-Gibbs", minimum=1e-6, maximum=0.999
     )
     large: tuple[int, ...] = parameter(
-        (20, 51, 100),
+        (20, 50, 100),
         "sizes m of large cliques, for independent parallel on the number of + sites",
-        full=(20, 51, 100, 201, 500, 1000),
+        full=(20, 50, 100, 200, 500, 1000),
         minimum=2,
         maximum=3000,
     )

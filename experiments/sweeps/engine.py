@@ -141,7 +141,7 @@ class _Run:
 
         error = result[1] if isinstance(result, tuple) else result
         if isinstance(error, OtherCode):
-            raise SweepStopped(f"{error}; install the same version everywhere, and restart the workers")
+            raise SweepStopped(f"{error}: the code was changed meanwhile, or the workers have another version")
         if not isinstance(error, KilledWorker):
             raise SweepStopped(f"the cluster is gone ({' '.join(str(error).split()) or type(error).__name__})")
         if not task.alone:

@@ -14,6 +14,9 @@ from experiments.sweeps.subject import Subject
 from theory.errors import ExceedsMemory, InvalidInput
 from theory.memory import format_bytes
 
+WORTH_SAYING = 2.0**26
+"""Bytes from which on the memory of a cell is part of the plan in words."""
+
 
 @dataclass(frozen=True)
 class SweepPlan:
@@ -53,7 +56,7 @@ class SweepPlan:
             lines.append(
                 f"  left out {sum(list(self.left_out.values())[3:])} more for {len(self.left_out) - 3} reasons"
             )
-        if self.memory is not None:
+        if self.memory is not None and self.memory >= WORTH_SAYING:
             lines.append(f"memory: at most about {format_bytes(self.memory)} a cell ({self.largest})")
         return lines
 

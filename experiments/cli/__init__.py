@@ -15,7 +15,10 @@ import click
 from experiments.cli.chain import chain
 from experiments.cli.claims import claims
 from experiments.cli.information import information
+from experiments.cli.plot import plot
 from experiments.cli.reproduce import reproduce
+from experiments.cli.results import results
+from experiments.cli.sweep import sweep
 from experiments.cli.t5 import t5
 from experiments.cli.text import text
 from theory.errors import InvalidInput
@@ -30,7 +33,7 @@ def gmlm() -> None:
     """
 
 
-for command in (reproduce, claims, chain, information, text, t5):
+for command in (reproduce, claims, chain, information, text, t5, sweep, results, plot):
     gmlm.add_command(command)
 
 

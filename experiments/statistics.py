@@ -2,10 +2,13 @@
 
 Quantiles come from scipy.special: scipy.stats takes longer to load than most claims to list.
 
-Sources: Clopper and Pearson, Biometrika 26 (1934); Satterthwaite, Biometrics Bulletin 2 (1946).
+Sources: Clopper and Pearson, Biometrika 26 (1934); Satterthwaite, Biometrics Bulletin 2 (1946); Mantel, "The detection
+of disease clustering and a generalized regression approach", Cancer Research 27 (1967).
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,3 +62,73 @@ def quadratic_form_freedom(covariance: ArrayLike) -> float:
     z ~ N(0, C) (Satterthwaite)."""
     matrix = np.asarray(covariance, dtype=np.float64)
     return float(np.trace(matrix) ** 2 / np.sum(matrix * matrix.T))
+
+
+@dataclass(frozen=True, eq=False)
+class PermutationTest:
+    """Result of `site_permutation_test`.
+
+    Attributes:
+        correlations: rank correlation of each pair of matrices, [R].
+        greater, less: p-values of a mean correlation that is too large, or too small, for matrices that have nothing
+            to do with each other.
+        null: the mean correlations of the permuted matrices, [draws].
+    """
+
+    correlations: Array
+    greater: float
+    less: float
+    null: Array
+
+
+def site_permutation_test(
+    left: ArrayLike, right: ArrayLike, draws: int, generator: np.random.Generator
+) -> PermutationTest:
+    """Whether two kinds of pairwise matrices rank the pairs of sites alike, by relabelling the sites of one kind.
+
+    The pairs of one matrix are not independent, the labels of its sites are exchangeable if it has nothing to do with
+    the other: the mean rank correlation over replicates is compared with that under independent random relabellings
+    (Mantel's test). With the observed one among them, the p-values are valid for every number of draws.
+
+    Args:
+        left, right: replicates of symmetric matrices, [R, N, N]; the entries above the diagonals are read.
+        draws: random relabellings.
+        generator: for the relabellings.
+
+    Raises:
+        InvalidInput: shapes that differ or are not [R, N, N] with N >= 3, a matrix with all pairs alike, or
+            ``draws`` < 1.
+    """
+    first, second = np.asarray(left, dtype=np.float64), np.asarray(right, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 3 or first.shape[1] != first.shape[2] or first.shape[1] < 3:
+        raise InvalidInput("left", [first.shape, second.shape], "the same shape [R, N, N] is needed, N >= 3")
+    if draws < 1:
+        raise InvalidInput("draws", draws, "at least 1 is needed")
+    ranks = [(_pair_ranks(a), _pair_ranks(b)) for a, b in zip(first, second, strict=True)]
+    observed = np.array([float((a * b).sum()) for a, b in ranks])
+    null = np.zeros(draws)
+    for a, b in ranks:
+        for draw in range(draws):
+            order = generator.permutation(len(a))
+            null[draw] += (a[np.ix_(order, order)] * b).sum() / len(ranks)
+    # Relabelling changes the order of summation: correlations that are equal may differ in the last digits.
+    mean = observed.mean()
+    greater = (1 + int((null >= mean - 1e-12).sum())) / (1 + draws)
+    less = (1 + int((null <= mean + 1e-12).sum())) / (1 + draws)
+    return PermutationTest(observed, greater, less, null)
+
+
+def _pair_ranks(matrix: Array) -> Array:
+    """Ranks of the pairs of sites (mean rank for ties), centred and scaled to norm 1 as a matrix, diagonal 0, [N, N].
+
+    The sum of the products of two such matrices is Spearman's correlation.
+    """
+    upper = np.triu_indices(len(matrix), 1)
+    _, place, counts = np.unique(matrix[upper], return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    if len(counts) == 1:
+        raise InvalidInput("left", "a matrix with all pairs alike", "ranks need pairs that differ")
+    result = np.zeros_like(matrix)
+    result[upper] = ranks - ranks.mean()
+    result += result.T
+    return np.asarray(result / np.linalg.norm(result))

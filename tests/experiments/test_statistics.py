@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chi2
+from scipy.stats import chi2, spearmanr
 
-from experiments.statistics import chi_squared_deviation, clopper_pearson, quadratic_form_freedom
+from experiments.statistics import (
+    chi_squared_deviation,
+    clopper_pearson,
+    quadratic_form_freedom,
+    site_permutation_test,
+)
 from theory.errors import InvalidInput
 
 
@@ -53,3 +58,51 @@ def test_quadratic_form_freedom() -> None:
 def test_bad_input_is_refused(arguments: tuple) -> None:
     with pytest.raises(InvalidInput):
         clopper_pearson(*arguments)
+
+
+def symmetric(generator: np.random.Generator, replicates: int, sites: int) -> np.ndarray:
+    values = generator.integers(0, 8, size=(replicates, sites, sites)).astype(float)
+    return values + values.transpose(0, 2, 1)
+
+
+@given(st.integers(0, 1000), st.integers(4, 6))
+def test_site_permutation_test_measures_spearman(seed: int, sites: int) -> None:
+    generator = np.random.default_rng(seed)
+    left, right = symmetric(generator, 2, sites), symmetric(generator, 2, sites)
+    upper = np.triu_indices(sites, 1)
+    found = site_permutation_test(left, right, 20, generator)
+    expected = [spearmanr(a[upper], b[upper]).statistic for a, b in zip(left, right, strict=True)]
+    np.testing.assert_allclose(found.correlations, expected, atol=1e-12)
+
+
+def test_site_permutation_test_has_its_level_where_nothing_is_to_be_found() -> None:
+    generator = np.random.default_rng(0)
+    small = 0
+    for _ in range(400):
+        pair = symmetric(generator, 2, 5), symmetric(generator, 2, 5)
+        small += site_permutation_test(*pair, 99, generator).greater <= 0.1
+    # At most Binomial(400, 0.1): 5 standard errors, false alarm 3e-7.
+    assert small < 40 + 5 * np.sqrt(400 * 0.1 * 0.9)
+    assert small > 40 - 5 * np.sqrt(400 * 0.1 * 0.9)
+
+
+def test_site_permutation_test_finds_what_is_there_in_both_directions() -> None:
+    generator = np.random.default_rng(0)
+    matrices = symmetric(generator, 3, 6) + generator.normal(size=1)
+    same, opposite = (site_permutation_test(matrices, sign * matrices, 500, generator) for sign in (1, -1))
+    np.testing.assert_allclose([same.correlations, opposite.correlations], [[1] * 3, [-1] * 3])
+    assert same.greater == opposite.less == 1 / 501
+    assert same.less == opposite.greater == 1.0
+
+
+def test_site_permutation_test_refuses_what_has_no_ranks() -> None:
+    generator = np.random.default_rng(0)
+    good = symmetric(generator, 2, 4)
+    for left, right, draws in (
+        (good, good[:1], 5),
+        (good[0], good[0], 5),
+        (good, np.ones_like(good), 5),
+        (good, good, 0),
+    ):
+        with pytest.raises(InvalidInput):
+            site_permutation_test(left, right, draws, generator)

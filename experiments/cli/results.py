@@ -59,7 +59,7 @@ def results(
     if as_json:
         click.echo(json.dumps(plain(rows), ensure_ascii=False))
     elif errors:
-        _list(rows, ["subject", *_varying(rows), "seed", "error"], limit)
+        _list(rows, ["subject", *_varying(rows), "seed", "failure"], limit)
     elif not rows:
         click.echo("no cells")
     elif wanted or columns:

@@ -2,7 +2,7 @@
 
 Measured values are markers joined by thin lines, with a band from the smallest to the largest where several seeds (or
 other repetitions) share a point, which is drawn at their median. The theory's value is a dashed line, its bounds are
-dotted ones. On maps the theory is drawn as contour lines.
+dotted ones. A heat map has one contour line of the measured values, and the theory's lines at the same level.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def label_of(subject: Subject, column: str) -> str:
         return subject.quantities[column].label
     known = describe(subject.parameters)
     if column in known:
-        return known[column].rule.help.partition(";")[0]
+        return known[column].rule.help.partition(";")[0].partition(",")[0]
     return column.replace("_", " ")
 
 
@@ -172,28 +172,46 @@ def draw_heat_map(axes: Axes, subject: Subject, rows: Sequence[Row], x: str, y: 
     axes.grid(False)
     bar = axes.figure.colorbar(mesh, ax=axes)
     bar.set_label(quantity.label)
-    for kind in ("predicted", "lower", "upper"):
-        column = getattr(quantity, kind)
-        if column is not None and _contours(axes, at_x, at_y, grid_of(rows, x, y, column)[2], log):
-            word = "theory" if kind == "predicted" else f"{kind} bound"
-            axes.plot([], [], "-", color="0.75", label=f"contours: {word}")
-            axes.legend(loc="upper left")
-            break
+    tables = {"measured": table}
+    for kind in THEORY:
+        if (column := getattr(quantity, kind)) is not None:
+            tables[kind] = grid_of(rows, x, y, column)[2]
+    _draw_contours(axes, at_x, at_y, tables, log)
 
 
-def _contours(axes: Axes, at_x: Array, at_y: Array, table: Array, log: bool) -> bool:
-    """Labelled contour lines of a table, if it has any extent."""
+CONTOURS = {
+    "measured": ("measured", "-"),
+    "predicted": ("theory", "--"),
+    "lower": ("lower bound", ":"),
+    "upper": ("upper bound", "-."),
+}
+
+
+def _draw_contours(axes: Axes, at_x: Array, at_y: Array, tables: Mapping[str, Array], log: bool) -> None:
+    """A line of each table at one level, which all of them reach where there is such a level."""
+    from matplotlib.patheffects import withStroke
     from matplotlib.ticker import LogLocator, MaxNLocator
 
-    finite = table[np.isfinite(table)]
-    if min(table.shape) < 2 or not len(finite) or finite.min() == finite.max() or (log and finite.min() <= 0):
-        return False
-    locator = LogLocator() if log else MaxNLocator(5)
-    inside = [level for level in locator.tick_values(finite.min(), finite.max()) if finite.min() < level < finite.max()]
-    levels = inside or [float(np.median(finite))]
-    found = axes.contour(at_x, at_y, np.ma.masked_invalid(table), levels=levels, colors="white", linewidths=1.1)
-    axes.clabel(found, fmt=lambda level: f"{level:g}", fontsize=7)
-    return True
+    inner = {kind: table[np.isfinite(table)] for kind, table in tables.items() if min(table.shape) > 1}
+    ranges = {kind: (values.min(), values.max()) for kind, values in inner.items() if len(values)}
+    if "measured" not in ranges:
+        return
+    locator = LogLocator(subs=(1.0, 2.0, 5.0)) if log else MaxNLocator(6)
+    shared = max(low for low, _ in ranges.values()), min(high for _, high in ranges.values())
+    low, high = shared if shared[0] < shared[1] else ranges["measured"]
+    levels = [level for level in locator.tick_values(low, high) if low < level < high]
+    if not levels:
+        return
+    level = levels[len(levels) // 2]
+    reached = [kind for kind, (smallest, largest) in ranges.items() if smallest < level < largest]
+    for kind in reached:
+        word, line = CONTOURS[kind]
+        masked = np.ma.masked_invalid(tables[kind])
+        found = axes.contour(at_x, at_y, masked, levels=[level], colors="white", linestyles=[line], linewidths=1.6)
+        found.set_path_effects([withStroke(linewidth=2.6, foreground="black")])
+        (entry,) = axes.plot([], [], line, color="white", linewidth=1.6, label=f"{word} = {level:g}")
+        entry.set_path_effects([withStroke(linewidth=2.6, foreground="black")])
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
 
 
 def draw_phases(
@@ -225,10 +243,7 @@ def draw_phases(
     at_x, at_y = _positions(axes, subject, x, y, columns, lines)
     axes.pcolormesh(at_x, at_y, np.ma.masked_invalid(table), norm=norm, cmap=shades, shading="nearest")
     axes.grid(False)
-    label = quantity.label if threshold is not None else ""
-    entries: list[Any] = [
-        Patch(color=shades(norm(index)), label=f"{label} {word}".strip()) for index, word in enumerate(phases)
-    ]
+    entries: list[Any] = [Patch(color=shades(norm(index)), label=word) for index, word in enumerate(phases)]
     if threshold is not None:
         for index, kind in enumerate(("predicted", "lower", "upper")):
             column = getattr(quantity, kind)
@@ -241,7 +256,9 @@ def draw_phases(
                 word = "theory" if kind == "predicted" else f"{kind} bound (theory)"
                 (line,) = axes.plot([], [], linestyle=style, color=COLOURS[1], label=f"{word} = {threshold:g}")
                 entries.append(line)
-    axes.legend(handles=entries, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(3, len(entries)))
+    axes.legend(
+        handles=entries, title=quantity.label, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False
+    )
 
 
 def _word(value: Any, threshold: float | None) -> str | None:

@@ -58,7 +58,6 @@ def draw_mixing_time(subject: Subject, rows: Sequence[Row]) -> Figure:
     draw_lines(left, subject, few, "coupling", "mixing_time", "k")
     draw_heat_map(right, subject, rows, "coupling", "k", "mixing_time")
     left.set_title(_law(rows))
-    right.set_title("all mask sizes")
     return figure
 
 
@@ -83,8 +82,6 @@ def draw_escape_time(subject: Subject, rows: Sequence[Row]) -> Figure:
     of_a_kind = _among(rows, "clique", even)
     draw_heat_map(middle, subject, of_a_kind, "coupling", "clique", "parallel")
     draw_heat_map(right, subject, of_a_kind, "coupling", "clique", "gibbs")
-    middle.set_title("independent parallel: out of the wrong mode")
-    right.set_title("k-Gibbs: to the right mode")
     return figure
 
 
@@ -96,7 +93,6 @@ def draw_sample_efficiency(subject: Subject, rows: Sequence[Row]) -> Figure:
     left.set_xticks(values_of(rows, "k"))
     draw_heat_map(right, subject, rows, "k", "coupling", "trace_asymptotic_covariance")
     left.set_title(_law(rows))
-    right.set_title("all couplings")
     return figure
 
 

@@ -4,9 +4,9 @@
     frame = open_results("results/sweeps.sqlite").frame("subject=chain", "k<=3")
 
 A row holds ``subject``, ``seed``, ``status`` (done or failed), every parameter, every scalar of the record (entries of
-nested dictionaries as ``outer.inner``; lists are in the records only), ``error`` (last line), ``duration`` (seconds),
-``finished``, ``code`` and ``commit``. A list parameter of one value appears as that value, a longer one as text. An
-outcome that is named like a parameter appears as ``result.NAME``.
+nested dictionaries as ``outer.inner``; lists are in the records only), ``failure`` (last line of the error),
+``duration`` (seconds), ``finished``, ``code`` and ``commit``. A list parameter of one value appears as that value, a
+longer one as text. An outcome that has one of these names appears as ``result.NAME``.
 
 Where a cell was computed by several versions of the code, the newest counts.
 
@@ -110,12 +110,16 @@ def row_of(cell: StoredCell) -> Row:
     """A cell as a flat row; see the module's description."""
     row: Row = {"subject": cell.subject, "seed": cell.seed, "status": "failed" if cell.record is None else "done"}
     row |= {name: _shown(value) for name, value in cell.parameters.items()}
+    about = {
+        "failure": None if cell.error is None else cell.error.strip().splitlines()[-1],
+        "duration": cell.duration,
+        "finished": cell.finished,
+        "code": cell.code,
+        "commit": cell.provenance.get("commit"),
+    }
     for name, value in _scalars(cell.record or {}):
-        row[f"result.{name}" if name in row else name] = value
-    row["error"] = None if cell.error is None else cell.error.strip().splitlines()[-1]
-    row |= {"duration": cell.duration, "finished": cell.finished, "code": cell.code}
-    row["commit"] = cell.provenance.get("commit")
-    return row
+        row[f"result.{name}" if name in row or name in about else name] = value
+    return row | about
 
 
 def _shown(value: Any) -> Any:

@@ -76,7 +76,7 @@ SUBJECT = Subject(
     memory,
     {
         "trace_asymptotic_covariance": Quantity(
-            "tr Γ_k, asymptotic covariance (1/samples)",
+            "tr Γ_k = lim n E|θ̂ - θ*|²",
             lower="trace_inverse_fisher",
             upper="trace_upper_bound",
             log=True,

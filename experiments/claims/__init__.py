@@ -26,9 +26,12 @@ MODULES: dict[str, str] = {
     "N1": "n1_sample_efficiency_of_learned_laws",
     "N2": "n2_mixing_with_learned_conditionals",
     "N3": "n3_trained_network_gets_stuck_in_the_clique",
+    "N4": "n4_finite_sample_bound_against_training",
+    "N5": "n5_adaptive_masks",
+    "N6": "n6_attention_follows_dependence",
 }
 
-TRAINED = ("C10", "N1", "N2", "N3")
+TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6")
 """Claims about trained networks: they need the extra ``simulators``."""
 
 

@@ -1,0 +1,181 @@
+"""What the commands that decode have in common: checkpoint, vocabulary, and the options of both decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from simulators.t5.config import T5Config
+    from simulators.t5.network import T5
+    from simulators.t5.translation import Settings
+    from simulators.t5.vocabulary import Vocabulary
+
+SENTINELS = 100
+"""Ids that published T5 checkpoints hold beyond their vocabulary file."""
+ROUNDED_TO = 128
+"""They then round the number of ids up to a multiple of it."""
+
+STARTS = ("mask", "random", "range-mask")
+REJECTERS = ("passthrough", "linear", "constant", "stutter", "learned")
+
+AUTOREGRESSIVE = ("beams", "max_length", "min_length")
+REFINEMENT = (
+    "steps",
+    "start",
+    "replacement",
+    "rejecter",
+    "reject_count",
+    "reject_fraction",
+    "keep_threshold",
+    "update",
+    "remove_stutter",
+    "early_exit",
+    "length_candidates",
+    "length_beam",
+    "parallel_decodes",
+)
+
+
+def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds every option of both decoders; ``--steps`` only where the command takes a single number of steps."""
+    options = [
+        click.option("--start", type=click.Choice(STARTS), help="Refinement: first tokens.  [default: mask]"),
+        click.option(
+            "--replacement",
+            type=click.Choice(("previous", "initial", "summed")),
+            help="Refinement: what fills a rejected position.  [default: previous]",
+        ),
+        click.option(
+            "--rejecter",
+            type=click.Choice(REJECTERS),
+            help="Refinement: which predictions are not kept.  [default: passthrough]",
+        ),
+        click.option("--reject-count", type=int, help="Of the constant rejecter: how many.  [default: 1]"),
+        click.option("--reject-fraction", type=float, help="Of the constant rejecter: or which share."),
+        click.option("--keep-threshold", type=float, help="Of the learned rejecter.  [default: 0.5]"),
+        click.option(
+            "--update",
+            type=click.Choice(("all", "rejected")),
+            help="Refinement: predict all positions at each step, or rejected ones only.  [default: all]",
+        ),
+        click.option(
+            "--remove-stutter",
+            type=click.Choice(("never", "end", "each-step")),
+            help="Refinement: remove repeated neighbours.  [default: never]",
+        ),
+        click.option(
+            "--early-exit/--no-early-exit",
+            default=None,
+            help="Refinement: stop a sentence that cannot change.  [default: early exit]",
+        ),
+        click.option("--length-candidates", type=int, help="Refinement: likely lengths to try.  [default: 1]"),
+        click.option("--length-beam", type=int, help="Refinement: odd number of lengths around each.  [default: 1]"),
+        click.option("--parallel-decodes", type=int, help="Refinement: random starts or draws each.  [default: 1]"),
+        click.option("--beams", type=int, help="Autoregressive: width of beam search.  [default: 1]"),
+        click.option("--max-length", type=int, help="Autoregressive: most tokens.  [default: that of the network]"),
+        click.option("--min-length", type=int, help="Autoregressive: fewest tokens.  [default: 1]"),
+        click.option("--length-penalty", type=float, help="Exponent, in choosing among hypotheses."),
+        click.option("--temperature", type=float, default=0.0, show_default=True, help="0: the most likely token."),
+        click.option("--top-k", type=int, default=0, show_default=True, help="Draw from the k likeliest; 0: all."),
+        click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw from this mass."),
+        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw."),
+        click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences at once."),
+    ]
+    if steps:
+        options.insert(0, click.option("--steps", type=int, help="Refinement: steps.  [default: 4]"))
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def decoding_settings(config: T5Config, given: dict[str, Any], record: bool = False) -> Settings:
+    """Settings of the decoder that a network has, from the options of `decoding_options`.
+
+    Args:
+        config: of the network.
+        given: options by name, None where they were left out.
+        record: keep the tokens after each step.
+
+    Raises:
+        InvalidInput: an option of the other decoder, or a value that is not allowed.
+    """
+    from simulators.t5.autoregressive import GenerationSettings
+    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.sampling import Sampling
+    from theory.errors import InvalidInput
+
+    refines = config.decoder == "refinement"
+    for name in AUTOREGRESSIVE if refines else REFINEMENT:
+        if given.get(name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidInput(option, given[name], f"this checkpoint has the other decoder, the {config.decoder} one")
+    sampling = Sampling(given["temperature"], given["top_k"], given["top_p"])
+    if not refines:
+        limits = {"max_length": config.max_target_length} | _present(given, *AUTOREGRESSIVE, "length_penalty")
+        return GenerationSettings(sampling=sampling, **limits)
+    chosen = _present(given, "steps", "replacement", "update", "early_exit", *REFINEMENT[-3:], "length_penalty")
+    for name in ("start", "remove_stutter"):
+        if given.get(name) is not None:
+            chosen[name] = given[name].replace("-", " ")
+    return RefinementSettings(sampling=sampling, rejecter=_rejecter(given), record=record, **chosen)
+
+
+def _present(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: given[name] for name in names if given.get(name) is not None}
+
+
+def _rejecter(given: dict[str, Any]) -> Any:
+    from simulators.t5.rejecters import REJECTERS as KINDS
+    from theory.errors import InvalidInput
+
+    name = given.get("rejecter") or "passthrough"
+    details = {"reject_count": ("constant", "count"), "reject_fraction": ("constant", "fraction")}
+    details["keep_threshold"] = ("learned", "threshold")
+    values = {}
+    for option, (owner, field) in details.items():
+        if given.get(option) is None:
+            continue
+        if name != owner:
+            raise InvalidInput(f"--{option.replace('_', '-')}", given[option], f"needs --rejecter {owner}")
+        values[field] = given[option]
+    if name == "constant" and not values:
+        values["count"] = 1
+    return KINDS[name](**values)
+
+
+def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tuple[T5, Vocabulary]:
+    """Network and vocabulary of a checkpoint folder.
+
+    Raises:
+        InvalidInput: a file is missing or truncated, or the vocabulary is not that of the network.
+    """
+    from simulators.t5.checkpoints import load_checkpoint
+    from simulators.t5.vocabulary import load_vocabulary
+
+    network = load_checkpoint(folder)
+    found = load_vocabulary(vocabulary or folder)
+    require_vocabulary(network.config.vocab_size, found.size, str(vocabulary or folder))
+    return network, found
+
+
+def require_vocabulary(network_size: int, size: int, source: str) -> None:
+    """Raise unless a network that knows ``network_size`` ids can have been trained with a vocabulary.
+
+    Raises:
+        InvalidInput: the sizes differ, and not by the sentinels and the rounding of published checkpoints.
+    """
+    from theory.errors import InvalidInput
+
+    published = network_size % ROUNDED_TO == 0 and 0 <= network_size - size < SENTINELS + ROUNDED_TO
+    if network_size != size and not published:
+        raise InvalidInput(
+            "vocabulary", source, f"has {size} ids, the network was trained with {network_size}; use its own vocabulary"
+        )

@@ -1,0 +1,61 @@
+"""How refinement steps are printed: one line for each, with the tokens that changed marked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from simulators.t5.config import T5Config
+    from simulators.t5.translation import Target
+    from simulators.t5.vocabulary import Vocabulary
+
+UNSET = "_"
+"""How a mask is written."""
+
+
+class StepPrinter:
+    """Prints to standard output: in colour on a terminal, with [brackets] elsewhere."""
+
+    def __init__(self, pieces: Vocabulary, config: T5Config) -> None:
+        from rich.console import Console
+
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._pieces = pieces
+        self._config = config
+
+    def show(self, number: int, source: Sequence[int], target: Target) -> None:
+        """A source, its steps and the translation."""
+        from rich.text import Text
+
+        words = self._pieces.decode([source, target.tokens])
+        self._console.print(Text(f"{number}  {words[0]}", style="bold"))
+        before: Sequence[int] | None = None
+        for step, tokens in enumerate(target.history or [], start=1):
+            self._console.print(Text(f"  step {step:<2} ").append_text(self._marked(tokens, before)))
+            before = tokens
+        self._console.print(Text(f"  => {words[1]}"))
+
+    def _marked(self, tokens: Sequence[int], before: Sequence[int] | None) -> Text:
+        """Pieces, those that differ from the step before marked; at the first step all are new and none is."""
+        from rich.text import Text
+
+        terminal = self._console.is_terminal
+        line = Text()
+        for position, token in enumerate(tokens):
+            text = self._piece(token)
+            changed = before is not None and (position >= len(before) or before[position] != token)
+            if position:
+                line.append(" ")
+            if changed:
+                line.append(text if terminal else f"[{text}]", style="bold reverse")
+            else:
+                line.append(text)
+        return line
+
+    def _piece(self, token: int) -> str:
+        if token >= self._config.vocab_size:
+            return UNSET
+        return self._pieces.piece(token) if token < self._pieces.size else f"<{token}>"

@@ -1,0 +1,132 @@
+"""Scores of translations against slow definitions; batching does not change a translation."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulators.t5.autoregressive import GenerationSettings
+from simulators.t5.evaluation import length_error, stutter_rate, text_scores
+from simulators.t5.network import T5
+from simulators.t5.refine import RefinementSettings
+from simulators.t5.sampling import Sampling
+from simulators.t5.translation import Settings, Translator
+from tests.simulators.t5_examples import refinement_network, sentences, small_config
+from theory.errors import InvalidInput
+
+TINY = {"vocab_size": 60, "d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1}
+
+
+def slow_bleu(hypotheses: list[str], references: list[str]) -> float:
+    """The definition of Papineni et al., for texts without punctuation."""
+    logs, hypothesis_length = 0.0, sum(len(text.split()) for text in hypotheses)
+    for order in range(1, 5):
+        matches = total = 0
+        for one, other in zip(hypotheses, references, strict=True):
+            counts = [
+                Counter(zip(*(text.split()[shift:] for shift in range(order)), strict=False)) for text in (one, other)
+            ]
+            matches += sum((counts[0] & counts[1]).values())
+            total += sum(counts[0].values())
+        logs += math.log(matches / total) / 4
+    reference_length = sum(len(text.split()) for text in references)
+    return 100 * min(1.0, math.exp(1 - reference_length / hypothesis_length)) * math.exp(logs)
+
+
+def test_bleu_and_chrf_are_those_of_sacrebleu() -> None:
+    hypotheses = ["the cat sat on the mat today", "a b c d e f", "one two three four five"]
+    references = ["the cat sat on a mat today", "a b c d e f g", "one two four four five"]
+    scores = text_scores(hypotheses, references, "none")
+    assert scores.bleu == pytest.approx(slow_bleu(hypotheses, references), abs=1e-9)
+    assert "tok:none" in scores.bleu_signature
+    assert "version:" in scores.bleu_signature
+    assert scores.chrf_signature.startswith("nrefs:1")
+    perfect = text_scores(references, references)
+    assert perfect.bleu == pytest.approx(100)
+    assert perfect.chrf == pytest.approx(100)
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=6), max_size=5))
+def test_stutter_is_the_share_of_equal_neighbours(rows: list[list[int]]) -> None:
+    pairs = [(row[i - 1], row[i]) for row in rows for i in range(1, len(row))]
+    expected = sum(a == b for a, b in pairs) / len(pairs) if pairs else 0.0
+    assert stutter_rate(rows) == pytest.approx(expected)
+
+
+def test_length_error_has_no_sign() -> None:
+    assert length_error([[1, 2], [], [3]], [[1], [4, 4], [5]]) == pytest.approx(1.0)
+
+
+def test_bad_scores_are_named() -> None:
+    with pytest.raises(InvalidInput, match="2 sentences"):
+        text_scores(["a", "b"], ["a"])
+    with pytest.raises(InvalidInput, match="hypotheses"):
+        text_scores([], [])
+    with pytest.raises(InvalidInput, match="tokenizer"):
+        text_scores(["a"], ["a"], "13b")
+    with pytest.raises(InvalidInput, match="sentences"):
+        length_error([[1]], [])
+
+
+def rows_of_ids(count: int) -> list[list[int]]:
+    return [[int(token) for token in row if token] for row in sentences(count, longest=8, vocabulary=60)]
+
+
+@pytest.fixture(scope="module")
+def refining() -> T5:
+    return refinement_network(**TINY)
+
+
+SAMPLED = RefinementSettings(steps=2, start="random", sampling=Sampling(temperature=1.0), record=True)
+
+
+def test_batches_do_not_change_refinement(refining: T5) -> None:
+    rows = rows_of_ids(10)
+    rows[4] = [1]
+    lengths = [2 + index % 5 for index in range(10)]
+    translator = Translator(refining, SAMPLED, rows=4, seed=3, timed=True)
+    together = translator(rows, lengths)
+    assert together[4].tokens == []
+    assert translator(rows[3:], lengths[3:], first=3) == together[3:]
+    assert translator(rows[3:], lengths[3:]) != together[3:]
+    for number in (0, 9):
+        target = together[number]
+        assert target.history is not None
+        assert len(target.tokens) == lengths[number] - 1
+        assert len(target.history) == target.passes == 2
+        assert target.history[-1] == target.tokens
+    assert translator.seconds > 0
+    with pytest.raises(InvalidInput, match="lengths"):
+        translator(rows, lengths=[2])
+
+
+def test_autoregressive_translations_end_before_eos() -> None:
+    from flax import nnx
+
+    network = T5(small_config(**TINY), nnx.Rngs(0))
+    rows = rows_of_ids(5)
+    translator = Translator(network, GenerationSettings(max_length=8), rows=4)
+    targets = translator(rows)
+    assert len(targets) == 5
+    for target in targets:
+        assert 1 not in target.tokens
+        assert target.passes in (len(target.tokens), len(target.tokens) + 1)
+        assert target.history is None
+
+
+@pytest.mark.parametrize("settings", [GenerationSettings(), RefinementSettings()])
+def test_settings_of_the_other_decoder_are_refused(refining: T5, settings: Settings) -> None:
+    from flax import nnx
+
+    network = refining if isinstance(settings, GenerationSettings) else T5(small_config(**TINY), nnx.Rngs(0))
+    with pytest.raises(InvalidInput, match="settings"):
+        Translator(network, settings)
+
+
+def test_rows_are_positive(refining: T5) -> None:
+    with pytest.raises(InvalidInput, match="rows"):
+        Translator(refining, RefinementSettings(), rows=0)

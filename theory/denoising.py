@@ -12,9 +12,10 @@ random with probability b, and becomes MASK else:
 
     f_i(v | u) = P(y_i = v | u),      P(y | u) proportional to p(y) E_r prod_j P(u_j | y_j, r).
 
-It sees its own token at i, other than the leave-one-out conditionals of `theory.samplers.independent_parallel`; from
-all masks it predicts the marginals of p. Inputs that no y can have (a token where V b = 0 leaves no doubt) have no
-posterior; with a, b > 0 every input has one, also a mixture of modes, which it resolves towards the mode that most
+Trained at noised positions only, it predicts P(y_i = v | u, i was noised) instead, which trusts the token at i less.
+Either way it sees its own token at i, other than the leave-one-out conditionals of
+`theory.samplers.independent_parallel`; from all masks both predict the marginals of p. Inputs that no y can have become
+have no posterior; with b > 0 every input has one, also a mixture of modes, which it resolves towards the mode that most
 positions belong to.
 
 *Chain.* One step of refinement draws every position anew, u_i' ~ f_i(. | u), independently: a product kernel on the
@@ -29,6 +30,7 @@ Source: Li et al. 2024 (arXiv:2407.21046), sections 3 and 4; Vincent et al. 2008
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,20 +72,21 @@ class Noise:
         if self.tokens < 1:
             raise InvalidInput("tokens", self.tokens, "at least 1 is needed")
 
-    def likelihoods(self, length: int) -> Array:
-        """E_r prod_j P(u_j | y_j, r) by the numbers of equal and of different positions, the rest masked: [l + 1, l +
-        1].
+    def likelihoods(self, length: int, noised: int = 0) -> Array:
+        """E_r r^noised prod_j P(u_j | y_j, r) by the numbers of equal and of different ones of l positions, the rest
+        masked: [l + 1, l + 1].
 
-        The integrand is a polynomial in r of degree l, so that Gauss-Legendre quadrature is exact.
+        The integrand is a polynomial in r of degree l + noised, so that Gauss-Legendre quadrature is exact.
         """
         if self.ratio is None:
-            nodes, weights = np.polynomial.legendre.leggauss(length // 2 + 1)
+            nodes, weights = np.polynomial.legendre.leggauss((length + noised) // 2 + 1)
             r, weights = (nodes + 1) / 2, weights / 2
         else:
             r, weights = np.array([self.ratio]), np.ones(1)
         different = r * self.replace / self.tokens
         equal = 1 - r + r * self.keep + different
         masked = r * (1 - self.keep - self.replace)
+        weights = weights * r**noised
         table = np.zeros((length + 1, length + 1))
         for same in range(length + 1):
             for other in range(length + 1 - same):
@@ -98,12 +101,15 @@ class Denoiser:
         sequences: the support of p, tokens 0..q-1, [K, l].
         probabilities: p, [K], summing to 1.
         noise: of training.
+        weighting: positions that were trained: "all", or those that "noise" chose.
 
     Raises:
         InvalidInput: shapes that do not belong together, negative tokens, or probabilities that are none.
     """
 
-    def __init__(self, sequences: Tokens, probabilities: Array, noise: Noise) -> None:
+    def __init__(
+        self, sequences: Tokens, probabilities: Array, noise: Noise, weighting: Literal["all", "noise"] = "all"
+    ) -> None:
         self.sequences = np.asarray(sequences, dtype=np.int64)
         self.probabilities = np.asarray(probabilities, dtype=np.float64)
         if self.sequences.ndim != 2 or self.sequences.size == 0 or self.sequences.min() < 0:
@@ -111,14 +117,16 @@ class Denoiser:
         valid = self.probabilities.shape == self.sequences.shape[:1] and (self.probabilities >= 0).all()
         if not valid or abs(self.probabilities.sum() - 1) > 1e-9:
             raise InvalidInput("probabilities", self.probabilities, "numbers >= 0 that sum to 1, one for each sequence")
+        if weighting not in ("all", "noise"):
+            raise InvalidInput("weighting", weighting, "all or noise")
         self.noise = noise
+        self.weighting = weighting
         self.length = self.sequences.shape[1]
         self.symbols = int(self.sequences.max()) + 1
-        self._likelihoods = noise.likelihoods(self.length)
         self._indicators = (self.sequences[..., None] == np.arange(self.symbols)).astype(np.float64)
 
-    def posterior(self, inputs: Tokens) -> Array:
-        """P(y | u), [B, K], for inputs u [B, l] of tokens and MASK.
+    def posteriors(self, inputs: Tokens) -> Array:
+        """P(y | u) as each position judges it, [B, K, l], for inputs u [B, l] of tokens and MASK.
 
         Raises:
             InvalidInput: an input that no sequence can have become.
@@ -126,18 +134,29 @@ class Denoiser:
         inputs = np.asarray(inputs, dtype=np.int64)
         if inputs.ndim != 2 or inputs.shape[1] != self.length:
             raise InvalidInput("inputs", inputs.shape, f"shape [B, {self.length}] is needed")
-        require_memory(24.0 * inputs.size * len(self.sequences), "inputs", f"{len(inputs)} inputs", "their posteriors")
-        visible = inputs != MASK
-        same = ((inputs[:, None] == self.sequences) & visible[:, None]).sum(axis=2)
-        weights = self.probabilities * self._likelihoods[same, visible.sum(axis=1)[:, None] - same]
+        require_memory(40.0 * inputs.size * len(self.sequences), "inputs", f"{len(inputs)} inputs", "their posteriors")
+        visible = np.broadcast_to((inputs != MASK)[:, None], (len(inputs), *self.sequences.shape))
+        equal = (inputs[:, None] == self.sequences) & visible
+        same, seen = equal.sum(axis=2), visible.sum(axis=2)
+        if self.weighting == "all":
+            weights = np.broadcast_to(self.noise.likelihoods(self.length)[same, seen - same][..., None], equal.shape)
+        else:
+            others = self.noise.likelihoods(self.length - 1, noised=1)
+            same_elsewhere = same[..., None] - equal
+            here = np.where(visible, self.noise.replace / self.noise.tokens, 1 - self.noise.keep - self.noise.replace)
+            here = here + self.noise.keep * equal
+            weights = here * others[same_elsewhere, seen[..., None] - visible - same_elsewhere]
+        weights = weights * self.probabilities[:, None]
         total = weights.sum(axis=1, keepdims=True)
         if not (total > 0).all():
-            raise InvalidInput("inputs", inputs[int(np.argmin(total[:, 0]))], "has probability 0 under this noise")
+            raise InvalidInput(
+                "inputs", inputs[np.argmin(total.min(axis=2)[:, 0])], "has probability 0 under this noise"
+            )
         return weights / total
 
     def factors(self, inputs: Tokens) -> Array:
         """f_i(v | u), [B, l, q]."""
-        return np.einsum("bk,kiv->biv", self.posterior(inputs), self._indicators)
+        return np.einsum("bki,kiv->biv", self.posteriors(inputs), self._indicators)
 
 
 class RefinementChain:

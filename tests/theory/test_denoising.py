@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -26,26 +27,29 @@ def slow_factors(denoiser: Denoiser, given_input: tuple[int, ...]) -> np.ndarray
     noise = denoiser.noise
     ratios = (np.arange(20_000) + 0.5) / 20_000 if noise.ratio is None else np.array([noise.ratio])
     result = np.zeros((denoiser.length, denoiser.symbols))
+    random = noise.replace / noise.tokens
     for sequence, probability in zip(denoiser.sequences, denoiser.probabilities, strict=True):
-        product = np.ones_like(ratios)
-        for seen, true in zip(given_input, sequence, strict=True):
-            random = noise.replace / noise.tokens
-            if seen == MASK:
-                product *= ratios * (1 - noise.keep - noise.replace)
-            else:
-                product *= (seen == true) * (1 - ratios + ratios * noise.keep) + ratios * random
         for position, token in enumerate(sequence):
+            product = np.ones_like(ratios)
+            for place, (seen, true) in enumerate(zip(given_input, sequence, strict=True)):
+                if seen == MASK:
+                    noised = ratios * (1 - noise.keep - noise.replace)
+                else:
+                    noised = ratios * ((seen == true) * noise.keep + random)
+                certain = denoiser.weighting == "noise" and place == position
+                product *= noised + (0 if certain or seen != true else 1 - ratios)
             result[position, token] += probability * product.mean()
     return result / result.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.parametrize("weighting", ["all", "noise"])
 @pytest.mark.parametrize("ratio", [None, 0.15, 1.0])
 @given(seed=st.integers(0, 1000))
-def test_factors_are_those_of_bayes(ratio: float | None, seed: int) -> None:
+def test_factors_are_those_of_bayes(weighting: Literal["all", "noise"], ratio: float | None, seed: int) -> None:
     generator = np.random.default_rng(seed)
     sequences = np.unique(generator.integers(0, 3, (5, 4)), axis=0)
     law = generator.dirichlet(np.ones(len(sequences)))
-    denoiser = Denoiser(sequences, law, Noise(ratio, 0.2, 0.3, tokens=4))
+    denoiser = Denoiser(sequences, law, Noise(ratio, 0.2, 0.3, tokens=4), weighting)
     given_input = generator.integers(-1, 4, 4)
     found = denoiser.factors(given_input[None])[0]
     np.testing.assert_allclose(found, slow_factors(denoiser, tuple(given_input)), atol=1e-6)
@@ -104,6 +108,8 @@ def test_impossible_input_is_named() -> None:
         Denoiser(denoiser.sequences, np.array([0.5, 0.6]), Noise())
     with pytest.raises(InvalidInput, match="sequences"):
         Denoiser(denoiser.sequences - 3, denoiser.probabilities, Noise())
+    with pytest.raises(InvalidInput, match="weighting"):
+        Denoiser(denoiser.sequences, denoiser.probabilities, Noise(), "mask")  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="steps"):
         RefinementChain(denoiser).laws(0)
 

@@ -94,7 +94,7 @@ def compute_cell(subject: Subject, key: CellKey) -> Outcome:
 
 
 def compute_chunk(subject_name: str, code: str, keys: Sequence[tuple[str, int]]) -> ChunkResult:
-    """Compute some cells in this process, with one thread each for linear algebra and compiled kernels.
+    """Compute some cells in this process, on one thread.
 
     Raises:
         OtherCode: this process runs another version of the code.
@@ -105,16 +105,18 @@ def compute_chunk(subject_name: str, code: str, keys: Sequence[tuple[str, int]])
     from threadpoolctl import threadpool_limits
 
     from experiments.sweeps.subjects import load_subject
-    from theory.samplers.threads import thread_limit
 
     subject = load_subject(subject_name)
-    with threadpool_limits(limits=1), thread_limit(1):
+    with threadpool_limits(limits=1):
         outcomes = [compute_cell(subject, CellKey(*key)) for key in keys]
     return ChunkResult(outcomes, own_provenance())
 
 
 def prepare_process() -> None:
-    """One thread for each numerical library; they read this when they are first imported."""
+    """One thread for each numerical library and compiled kernel; what the user has set wins.
+
+    BLAS and XLA read this when they are first imported, `theory.samplers` whenever it starts.
+    """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")

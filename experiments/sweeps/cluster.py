@@ -24,8 +24,12 @@ CONNECT = 15
 _SETTINGS = {
     # A task waits with the scheduler, not in a worker's queue: when a worker dies, only what it ran is suspected.
     "distributed.scheduler.worker-saturation": 1.0,
+    # Twice is no accident; the sweep itself tries such a cell once more, alone.
+    "distributed.scheduler.allowed-failures": 1,
     # A worker that computes for long without giving way is not dead.
     "distributed.scheduler.worker-ttl": None,
+    # A worker that is gone for so long is given up, and another one started.
+    "distributed.deploy.lost-worker-timeout": "10s",
     # Nothing is spilled and nobody pauses (a paused worker may never go on); who takes too much is ended.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,

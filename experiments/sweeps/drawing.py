@@ -238,7 +238,7 @@ def draw_phases(
         if word is not None:
             votes.setdefault((row[y], row[x]), []).append(phases.index(word))
     table = np.array([[_majority(votes.get((line, column), [])) for column in columns] for line in lines])
-    shades = ListedColormap([str(shade) for shade in np.linspace(0.92, 0.35, max(2, len(phases)))])
+    shades = ListedColormap([str(shade) for shade in np.linspace(0.92, 0.5, max(2, len(phases)))])
     norm = BoundaryNorm(np.arange(max(2, len(phases)) + 1) - 0.5, max(2, len(phases)))
     at_x, at_y = _positions(axes, subject, x, y, columns, lines)
     axes.pcolormesh(at_x, at_y, np.ma.masked_invalid(table), norm=norm, cmap=shades, shading="nearest")
@@ -257,7 +257,7 @@ def draw_phases(
                 (line,) = axes.plot([], [], linestyle=style, color=COLOURS[1], label=f"{word} = {threshold:g}")
                 entries.append(line)
     axes.legend(
-        handles=entries, title=quantity.label, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False
+        handles=entries, title=quantity.label, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False
     )
 
 

@@ -31,6 +31,9 @@ CHUNKS_PER_THREAD = 2
 LOOK_AGAIN = 2.0
 """Seconds after which the number of workers is looked up again."""
 
+POLL = 0.005
+"""Seconds between looks for chunks that have ended."""
+
 
 class SweepStopped(RuntimeError):
     """The cluster cannot go on; everything that was finished is kept."""
@@ -87,6 +90,7 @@ class _Run:
         self.tasks: dict[Future, Task] = {}
         self.completed = as_completed(with_results=True, raise_errors=False, loop=client.loop)
         self.threads, self.looked = 1, -LOOK_AGAIN
+        self.wanted = 0 if client.cluster is None else len(client.cluster.worker_spec)
         self.mean_seconds: float | None = None
 
     def go(self) -> None:
@@ -94,7 +98,7 @@ class _Run:
             self.fill()
             while self.tasks:
                 outcomes: dict[str, list[Outcome]] = {}
-                for future, result in self.completed.next_batch():
+                for future, result in self.ended():
                     for source, found in self.outcomes(self.tasks.pop(future), future.status, result):
                         outcomes.setdefault(source, []).extend(found)
                 self.fill()  # the workers go on while the outcomes are written
@@ -105,11 +109,26 @@ class _Run:
             self.client.cancel(list(self.tasks), force=True)
             raise
 
+    def ended(self) -> list[tuple[Future, Any]]:
+        """Wait for chunks that have ended."""
+        while not self.completed.has_ready():
+            time.sleep(POLL)
+            self.look_after_workers()
+        return list(self.completed.next_batch(block=False))
+
+    def look_after_workers(self) -> None:
+        """Count the threads, and start workers of the sweep's own cluster again that did not come back."""
+        if time.monotonic() - self.looked < LOOK_AGAIN:
+            return
+        workers = self.client.nthreads()
+        self.threads, self.looked = max(1, sum(workers.values())), time.monotonic()
+        if len(workers) < self.wanted and self.client.cluster is not None:
+            # Dask restarts a worker that dies, but not one that dies, or takes very long, while it starts.
+            self.client.cluster.scale(self.wanted)
+
     def fill(self) -> None:
         """Keep enough chunks under way."""
-        if time.monotonic() - self.looked > LOOK_AGAIN:
-            self.threads = max(1, sum(self.client.nthreads().values()))
-            self.looked = time.monotonic()
+        self.look_after_workers()
         while len(self.tasks) < CHUNKS_PER_THREAD * self.threads and (self.waiting or self.suspects):
             if self.suspects:
                 self.submit(self.suspects.popleft())

@@ -29,9 +29,10 @@ MODULES: dict[str, str] = {
     "N4": "n4_finite_sample_bound_against_training",
     "N5": "n5_adaptive_masks",
     "N6": "n6_attention_follows_dependence",
+    "N7": "n7_trained_transformer_against_product_kernels",
 }
 
-TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6")
+TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7")
 """Claims about trained networks: they need the extra ``simulators``."""
 
 

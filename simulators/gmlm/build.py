@@ -7,6 +7,7 @@ else 0. They come from NumPy, so that they are the same under every version of J
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -31,9 +32,7 @@ KINDS: dict[str, tuple[type[Any], type[Any]]] = {
 
 def build(config: NetworkConfig, seed: int = 0) -> MaskedNetwork:
     """The untrained network; its parameters are a function of ``config`` and ``seed``."""
-    _, network = KINDS[kind_of(config)]
-    # Shapes only: drawing each array by its own compiled function would take seconds.
-    graph, shapes = nnx.split(nnx.eval_shape(lambda: network(config, nnx.Rngs(0))))
+    graph, shapes = _form(config)
     generator = np.random.default_rng(seed)
 
     def initial(path: tuple[Any, ...], leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -48,6 +47,14 @@ def build(config: NetworkConfig, seed: int = 0) -> MaskedNetwork:
 
     result: MaskedNetwork = nnx.merge(graph, jax.tree_util.tree_map_with_path(initial, shapes))
     return result
+
+
+@lru_cache(maxsize=16)
+def _form(config: NetworkConfig) -> tuple[nnx.GraphDef[MaskedNetwork], nnx.State]:
+    """Structure and shapes; drawing each array by its own compiled function would take seconds."""
+    _, network = KINDS[kind_of(config)]
+    graph, shapes = nnx.split(nnx.eval_shape(lambda: network(config, nnx.Rngs(0))))
+    return graph, shapes
 
 
 def kind_of(config: NetworkConfig) -> str:

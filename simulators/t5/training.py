@@ -48,6 +48,9 @@ from theory.errors import InvalidInput
 SNAPSHOT = "training.safetensors"
 """Name of the snapshot in the training folder."""
 
+AHEAD = 2
+"""Steps that may be queued on the device before the first of them is waited for."""
+
 Leaves = list[jax.Array]
 
 
@@ -231,12 +234,15 @@ class _Training:
         return Batch(*(jax.device_put(side, self._rows) for side in batch))
 
     def advance(self) -> None:
-        """One step; what it found is not waited for."""
+        """One step; what it found is waited for later."""
         key = jax.random.fold_in(self._key, self.step)
         batch = self._batches(self.step)
         gradient, found = self._programs.gradient(self._leaves, self._put(batch), key)
         self._leaves, self._moments = self._programs.update(self._leaves, self._moments, gradient)
         self._pending.append(found)
+        if len(self._pending) > AHEAD:
+            # Steps that are queued cannot be interrupted and hold their batches.
+            jax.block_until_ready(self._pending[-AHEAD - 1].total)
         self._tokens += int((batch.target != self._config.pad_token_id).sum())
         self.step += 1
 

@@ -10,6 +10,7 @@ import click
 
 from experiments.cli.t5.bench import bench
 from experiments.cli.t5.convert import convert
+from experiments.cli.t5.distill import distill
 from experiments.cli.t5.evaluate import evaluate
 from experiments.cli.t5.train import train
 from experiments.cli.t5.translate import translate
@@ -21,5 +22,5 @@ def t5() -> None:
     """Train, distil and run T5 translation models, autoregressive or by parallel refinement."""
 
 
-for command in (vocab, train, translate, evaluate, bench, convert):
+for command in (vocab, train, distill, translate, evaluate, bench, convert):
     t5.add_command(command)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from experiments.cli.t5.data import data_options
-
-if TYPE_CHECKING:
-    from simulators.t5.training import Entry
 
 SIZES = {
     "width": ("d_model", 256, "Width of the states."),
@@ -84,6 +80,7 @@ def train(folder: Path, **options: Any) -> None:
     checkpoint of the weights with the best validation loss.
     """
     from experiments.cli.t5.data import read_data
+    from experiments.cli.t5.progress import training_progress
     from simulators.t5.corpus import make_corpus
     from simulators.t5.training import Interrupted, fit, read_history
 
@@ -103,7 +100,7 @@ def train(folder: Path, **options: Any) -> None:
             click.echo(f"{name}: {len(corpus)} pairs, {corpus.targets.lengths.sum()} target tokens{left_out}", err=True)
     data.vocabulary.save(folder)
     settings = _settings(options)
-    with _progress(settings.steps) as report:
+    with training_progress(settings.steps) as report:
         try:
             run = fit(
                 network,
@@ -207,41 +204,3 @@ def _settings(options: dict[str, Any]) -> Any:
         ),
         seed=options["seed"],
     )
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[Callable[[Entry], None]]:
-    """A bar with the live loss on standard error; without a terminal, a line for each validation and each 5%."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        shown = 0
-
-        def line(entry: Entry) -> None:
-            nonlocal shown
-            if entry.validation is not None or entry.step * 20 // steps > shown:
-                shown = entry.step * 20 // steps
-                click.echo(f"step {entry.step}/{steps}  {_text(entry)}", err=True)
-
-        yield line
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task("training", total=steps, text="")
-        validated = ""
-
-        def bar(entry: Entry) -> None:
-            nonlocal validated
-            if entry.validation is not None:
-                validated = f"  validation {entry.validation:.3f}"
-                entry = entry._replace(validation=None)
-            bars.update(task, completed=entry.step, text=_text(entry) + validated)
-
-        yield bar
-
-
-def _text(entry: Entry) -> str:
-    text = f"loss {entry.loss:.3f}  nll {entry.nll:.3f}  {entry.tokens_per_second:.0f} tokens/s"
-    return text + (f"  validation {entry.validation:.4f}" if entry.validation is not None else "")

@@ -1,0 +1,64 @@
+"""``gmlm t5 distill``: training pairs from the translations of a teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from experiments.cli.t5.decoding import decoding_options
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="File of source TAB translation.")
+@click.option("--vocabulary", type=click.Path(path_type=Path), help="By default that of the checkpoint folder.")
+@click.option("--longest", type=int, help="Most tokens of a source.  [default: longest target of the network]")
+@decoding_options()
+def distill(
+    checkpoint: Path, source: Path, out: Path, vocabulary: Path | None, longest: int | None, **given: Any
+) -> None:
+    """Translate the lines of SOURCE with CHECKPOINT, the teacher, and write training pairs for a student.
+
+    The same command goes on where an earlier one was stopped. `gmlm t5 train --source OUT` reads the result.
+    """
+    import dataclasses
+    import hashlib
+
+    from experiments.cli.t5.decoding import decoding_settings, load_translation_model
+    from experiments.cli.t5.progress import counting
+    from simulators.t5.checkpoints import stored_arrays
+    from simulators.t5.distillation import distil
+    from simulators.t5.parallel_text import read_lines
+    from simulators.t5.translation import Translator
+
+    sources = read_lines(source, "source")
+    network, pieces = load_translation_model(checkpoint, vocabulary)
+    settings = decoding_settings(network.config, given)
+    digest = hashlib.sha256()
+    for name, array in sorted(stored_arrays(network).items()):
+        digest.update(name.encode() + array.tobytes())
+    teacher = {
+        "weights": digest.hexdigest(),
+        "vocabulary": pieces.fingerprint,
+        "settings": repr(dataclasses.asdict(settings)),
+        "seed": given["seed"],
+    }
+    limit = network.config.max_target_length if longest is None else longest
+    with counting("distilling") as report:
+        found = distil(
+            Translator(network, settings, given["batch"], given["seed"]),
+            pieces,
+            sources,
+            out,
+            longest=limit,
+            teacher=teacher,
+            report=report,
+        )
+    before = f", {found.resumed_at} of them earlier" if found.resumed_at else ""
+    click.echo(
+        f"{found.pairs} pairs in {out}{before}; left out: {found.too_long} longer than {limit} tokens, "
+        f"{found.empty} without a translation."
+    )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from experiments.sweeps.cell import prepare_process
+from experiments.sweeps.interrupts import held_back
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -47,19 +48,22 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
     prepare_process()
     with dask.config.set(_SETTINGS), _quiet():
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        )
+        cluster = None
         try:
+            with held_back():
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
             with Client(cluster) as client:
                 yield client
         finally:
-            cluster.close(timeout=5)
+            if cluster is not None:
+                cluster.close(timeout=5)
 
 
 @contextmanager

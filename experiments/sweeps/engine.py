@@ -149,7 +149,7 @@ class _Run:
         self.tasks[future] = task
         self.completed.add(future)
 
-    def outcomes(self, task: Task, status: str, result: Any) -> list[tuple[str, list[Outcome]]]:
+    def outcomes(self, task: Task, status: str | None, result: Any) -> list[tuple[str, list[Outcome]]]:
         """What a chunk that has ended brings: provenance and outcomes; nothing where it is tried again."""
         if status == "finished":
             found = ChunkResult(*result)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from experiments.sweeps.cell import CellKey, compute_cell, prepare_process
+from experiments.sweeps.interrupts import held_back
 
 PATIENCE = 20.0
 """Seconds that timing may take."""
@@ -42,7 +43,8 @@ def by_timing(subject_name: str, cells: Sequence[CellKey], patience: float = PAT
         target=_time_cells, args=(sender, subject_name, [tuple(key) for key in chosen]), daemon=True
     )
     clock = time.monotonic()
-    process.start()
+    with held_back():
+        process.start()
     sender.close()
     seconds: list[float] = []
     try:
@@ -60,9 +62,6 @@ def by_timing(subject_name: str, cells: Sequence[CellKey], patience: float = PAT
 
 
 def _time_cells(sender: Connection, subject_name: str, keys: Sequence[tuple[str, int]]) -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     prepare_process()
     from experiments.sweeps.subjects import load_subject
 

@@ -161,7 +161,10 @@ def _read_condition(text: str, names: set[str]) -> Callable[[Row], bool]:
         hint = f"did you mean {close[0]}? " if close else ""
         raise InvalidInput("where", text, f"{hint}there is no {name}; known here: {', '.join(sorted(names))}")
     if relation in _COMPARE:
-        (limit,) = parse_numbers(value, "where") if "," not in value and ".." not in value else (math.nan,)
+        limits = parse_numbers(value, "where")
+        if len(limits) != 1:
+            raise InvalidInput("where", text, f"one number goes with {relation}")
+        limit = limits[0]
         compare = _COMPARE[relation]
         return lambda row: isinstance(row.get(name), (int, float)) and compare(row[name], limit)
     words = {part.strip() for part in value.split(",")}

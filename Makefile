@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 TEST_EXTRAS ?= dev
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: install reproduce test lint clean
+.PHONY: install reproduce test lint notebooks clean
 
 install: $(VENV)/.installed
 
@@ -20,6 +20,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+notebooks: install
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	$(BIN)/jupyter lab notebooks
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

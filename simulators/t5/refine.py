@@ -110,6 +110,11 @@ class RefinementSettings:
         return self.start == "random" or not self.sampling.greedy
 
     @property
+    def scored(self) -> bool:
+        """Whether hypotheses have scores."""
+        return self.scores or self.hypotheses > 1
+
+    @property
     def hypotheses(self) -> int:
         """M: hypotheses of each sentence."""
         return self.length_candidates * self.length_beam * self.parallel_decodes
@@ -170,7 +175,6 @@ class RefinementDecoder:
         self.traces = 0
         self._block_rows = block_rows
         self.load(network)
-        self._encode = jax.jit(self._traced_encode)
         self._run = jax.jit(self._traced_run, static_argnames=("longest", "block"))
 
     def load(self, network: T5) -> None:
@@ -209,7 +213,7 @@ class RefinementDecoder:
             key = jax.random.key(0)
         count = len(source)  # type: ignore[arg-type]
         tokens = source_batch(config, source)
-        encoded, memory, candidates = self._encode(self._state, tokens)
+        encoded, memory, candidates = _encode(self._graph, settings.length_candidates, self._state, tokens)
         if lengths is not None:
             candidates = _given_lengths(lengths, count, len(tokens), config)
         elif candidates is None:
@@ -232,12 +236,11 @@ class RefinementDecoder:
                 self._state, encoded.visible, memory, rows, numbers, key, np.int32(steps), longest=longest, block=block
             )
         )
-        scored = settings.scores or settings.hypotheses > 1
         best = best_rows(final.scores, rows.skipped, len(tokens))[:count]
         return Refinement(
             tokens=final.output[best],
             lengths=final.output_lengths[best],
-            scores=final.scores[best] if scored else None,
+            scores=final.scores[best] if settings.scored else None,
             steps=final.passes[best],
             inputs=final.inputs[best],
             history=history[:, best] if settings.record else None,
@@ -249,14 +252,6 @@ class RefinementDecoder:
             return min(self._block_rows, rows)
         positions = 512 if jax.default_backend() == "cpu" else 16_384
         return min(max(1, positions // bucket(longest)), rows)
-
-    def _traced_encode(self, state: Any, source: Any) -> tuple[Encoded, Any, jax.Array | None]:
-        network = nnx.merge(self._graph, state)
-        encoded = network.encode(source)
-        found = None
-        if network.length_head is not None:
-            found = network.length_head.candidates(encoded, self.settings.length_candidates)
-        return encoded, network.decoder.memory(encoded.states), found
 
     def _traced_run(
         self,
@@ -300,6 +295,15 @@ class RefinementDecoder:
             left = (jnp.arange(settings.steps) >= step)[:, None, None]
             history = jnp.where(left, final.output, history)
         return final, history
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _encode(graph: Any, candidates: int, state: Any, source: Any) -> tuple[Encoded, Any, jax.Array | None]:
+    """Encoder states, the decoder's keys and values of them, likely lengths [B, candidates]; shared by all decoders."""
+    network = nnx.merge(graph, state)
+    encoded = network.encode(source)
+    lengths = None if network.length_head is None else network.length_head.candidates(encoded, candidates)
+    return encoded, network.decoder.memory(encoded.states), lengths
 
 
 def _by_blocks(one_pass: Any, rows: RowState, visible: Any, memory: Any, step: Any, block: int) -> RowState:

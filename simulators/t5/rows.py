@@ -38,7 +38,7 @@ class RowState(NamedTuple):
     output, output_lengths, scores: the result, once done.
     inputs: what the last pass saw [R, L].
     passes: how many there were [R].
-    keys: of the draws [R, ...].
+    keys: of the draws [R, ...], where there are any.
     total: logits summed over the steps [R, L, V], where replacement needs them.
     """
 
@@ -54,7 +54,7 @@ class RowState(NamedTuple):
     scores: jax.Array
     inputs: jax.Array
     passes: jax.Array
-    keys: jax.Array
+    keys: jax.Array | None
     total: jax.Array | None
 
 
@@ -93,7 +93,7 @@ def first_rows(
         scores=jnp.zeros(count),
         inputs=tokens,
         passes=jnp.zeros(count, jnp.int32),
-        keys=row_keys(draw_key),
+        keys=None if settings.sampling.greedy else row_keys(draw_key),
         total=jnp.zeros((count, longest, config.vocab_size)) if settings.replacement == "summed" else None,
     )
 
@@ -128,14 +128,14 @@ def refine_rows(
     position = jnp.arange(rows.tokens.shape[1])[None]
     visible = position < rows.lengths[:, None]
     is_open = position < rows.lengths[:, None] - 1
-    scored = settings.scores or settings.hypotheses > 1
+    scored = settings.scored
     confident = scored or settings.rejecter.needs_confidence
     states, _ = network.decoder(network.embed(rows.tokens), visible, memory, padding_bias(visible_source))
 
     wanted = (rows.pending & is_open) | (visible & ~is_open if scored else False)
     sampling = settings.sampling
     uniforms = jnp.zeros(rows.tokens.shape)
-    if not sampling.greedy:
+    if rows.keys is not None:
         uniforms = sentence_uniforms(rows.keys, step, rows.tokens.shape[1])
     block = LOGIT_POSITIONS.get(jax.default_backend(), MANY_POSITIONS)
     needed = wanted & ~rows.done[:, None]
@@ -254,7 +254,8 @@ def _settled(
     agrees = ((chosen == rows.tokens) | ~is_open).all(axis=1)
     nothing_left = ~following.pending.any(axis=1)
     if settings.update == "rejected":
-        if settings.remove_stutter == "each step" or settings.rejecter.needs_head:
+        # Kept tokens stay, but the rejecter head and the probability of EOS see each new input.
+        if settings.remove_stutter == "each step" or settings.rejecter.needs_head or settings.scored:
             return nothing_left & same
         return nothing_left
     if not settings.sampling.greedy:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from simulators.t5.config import T5Config
 from simulators.t5.network import T5
@@ -19,7 +22,26 @@ KINDS = ("v1.1", "mT5", "tied", "v1.0", "tied without scale")
 
 
 def small_config(**options: Any) -> T5Config:
-    return T5Config(**({**SIZES, "num_decoder_layers": 2, "max_target_length": 40} | options))
+    """One layer each, as compiling is what these tests spend their time on; the oracle's networks have two."""
+    return T5Config(**({**SIZES, "num_layers": 1, "num_decoder_layers": 1, "max_target_length": 40} | options))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _full_logits(graph: nnx.GraphDef[T5], state: nnx.State, source: jax.Array, inputs: jax.Array) -> jax.Array:
+    network = nnx.merge(graph, state)
+    return network.logits(network.decode(inputs, network.encode(source)))
+
+
+def full_logits(network: T5, source: ArrayLike, inputs: ArrayLike) -> NDArray[np.float32]:
+    """Logits [B, L, V] by one whole pass over padded sources [B, S] and decoder inputs [B, L]."""
+    graph, state = nnx.split(network, nnx.Param)
+    return np.asarray(_full_logits(graph, state, jnp.asarray(source), jnp.asarray(inputs)))
+
+
+def log_law(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """ln softmax over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
 def refinement_network(seed: int = 0, **options: Any) -> T5:

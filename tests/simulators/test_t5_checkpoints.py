@@ -11,17 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from safetensors.numpy import load_file, save_file
 
-torch = pytest.importorskip("torch", reason="the oracle, transformers' T5, needs torch")
-transformers = pytest.importorskip("transformers", reason="the oracle is transformers' T5")
-
-from safetensors.numpy import load_file, save_file  # noqa: E402
-
-from simulators.t5.attention import relative_buckets  # noqa: E402
-from simulators.t5.checkpoints import adapt, load_checkpoint, save_checkpoint  # noqa: E402
-from simulators.t5.config import T5Config  # noqa: E402
-from simulators.t5.network import T5  # noqa: E402
-from tests.simulators.t5_examples import (  # noqa: E402
+from simulators.t5.attention import relative_buckets
+from simulators.t5.checkpoints import adapt, load_checkpoint, save_checkpoint
+from simulators.t5.config import T5Config
+from simulators.t5.network import T5
+from tests.simulators.t5_examples import (
     KINDS,
     refinement_network,
     save_torch,
@@ -29,10 +25,11 @@ from tests.simulators.t5_examples import (  # noqa: E402
     small_config,
     torch_network,
 )
-from theory.errors import InvalidInput  # noqa: E402
+from theory.errors import InvalidInput
 
 
 def reload(folder: Path, kind: str) -> Any:
+    transformers = pytest.importorskip("transformers", reason="the oracle is transformers' T5")
     loader = transformers.MT5ForConditionalGeneration if kind == "mT5" else transformers.T5ForConditionalGeneration
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -40,6 +37,8 @@ def reload(folder: Path, kind: str) -> Any:
 
 
 def torch_outputs(network: Any, source: np.ndarray, target: np.ndarray) -> Any:
+    import torch
+
     with torch.no_grad():
         return network(
             input_ids=torch.tensor(source),
@@ -85,6 +84,8 @@ def test_states_logits_and_attention_equal_transformers_and_survive_a_round_trip
 @pytest.mark.parametrize(("buckets", "longest"), [(32, 128), (8, 20), (64, 256)])
 def test_buckets_equal_transformers(bidirectional: bool, buckets: int, longest: int) -> None:
     offsets = np.arange(-3 * longest, 3 * longest + 1)
+    torch = pytest.importorskip("torch", reason="the oracle, transformers' T5, needs torch")
+    transformers = pytest.importorskip("transformers", reason="the oracle is transformers' T5")
     attention = transformers.models.t5.modeling_t5.T5Attention
     expected = attention._relative_position_bucket(torch.tensor(offsets), bidirectional, buckets, longest)
     np.testing.assert_array_equal(relative_buckets(offsets, bidirectional, buckets, longest), expected.numpy())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,13 +12,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from simulators.t5.hypotheses import make_rows
 from simulators.t5.lengths import Encoded
 from simulators.t5.network import T5
-from simulators.t5.refine import RefinementDecoder, RefinementSettings
+from simulators.t5.refine import Refinement, RefinementDecoder, RefinementSettings
 from simulators.t5.rejecters import ConstantSchedule, Learned, LinearSchedule, Predictions, Rejecter, Stutter
-from simulators.t5.rows import close_gaps, random_pieces
+from simulators.t5.rows import close_gaps, first_rows, random_pieces
 from simulators.t5.sampling import Sampling
-from tests.simulators.t5_examples import refinement_network, scale_output, sentences, small_config
+from tests.simulators.t5_examples import full_logits, log_law, refinement_network, scale_output, sentences, small_config
 from theory.errors import InvalidInput
 
 COUNT = 9
@@ -25,7 +28,13 @@ LENGTHS = np.array([12, 1, 2, 3, 7, 5, 9, 4, 6])
 
 @pytest.fixture(scope="module")
 def network() -> T5:
-    return refinement_network(learned_rejecter=True, range_masks=True, positional_attention=True)
+    return refinement_network(learned_rejecter=True, range_masks=True)
+
+
+@pytest.fixture(scope="module")
+def plain(network: T5) -> RefinementDecoder:
+    """Masks, no rejecter; compiled once for the tests that need no other."""
+    return RefinementDecoder(network, RefinementSettings(scores=True))
 
 
 def without_repeats(tokens: np.ndarray, vocabulary: int) -> list[int]:
@@ -34,20 +43,24 @@ def without_repeats(tokens: np.ndarray, vocabulary: int) -> list[int]:
     return [i for i in range(last + 1) if not (0 < i < last and tokens[i] == tokens[i - 1] < vocabulary)]
 
 
+@nnx.jit
+def padded_pass(network: T5, source: jax.Array, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
+    states = network.decode(tokens, network.encode(source))
+    return network.logits(states)[0], jax.nn.sigmoid(network.keep_logits(states))[0]
+
+
+def whole_pass(network: T5, source: np.ndarray, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Logits [L, V] and keep probabilities [L] of one target; padded for the sake of compiling once."""
+    padded = np.pad(tokens, (0, LENGTHS.max() - len(tokens)))
+    logits, keep = padded_pass(network, jnp.asarray(source[None]), jnp.asarray(padded[None]))
+    return np.asarray(logits)[: len(tokens)], np.asarray(keep)[: len(tokens)]
+
+
 class Slow:
-    """All T steps for one sentence, unpadded, without early exit or blocks, by whole logits."""
+    """All T steps for one sentence, without early exit or blocks, by whole logits."""
 
     def __init__(self, network: T5, settings: RefinementSettings) -> None:
         self.network, self.settings = network, settings
-        config = network.config
-
-        @nnx.jit
-        def passed(network: T5, source: jax.Array, tokens: jax.Array) -> tuple[jax.Array, jax.Array]:
-            states = network.decode(tokens, network.encode(source))
-            keep = jax.nn.sigmoid(network.keep_logits(states)) if config.learned_rejecter else jnp.ones(tokens.shape)
-            return network.logits(states)[0], keep[0]
-
-        self.passed = passed
 
     def __call__(self, source: np.ndarray, length: int) -> tuple[np.ndarray, float]:
         network, settings, config = self.network, self.settings, self.network.config
@@ -59,10 +72,8 @@ class Slow:
         initial, tokens, total = start, start.copy(), np.zeros((length, vocabulary))
         pending, kept = np.arange(length) < length - 1, np.zeros(length)
         for step in range(settings.steps):
-            logits, keep = (
-                np.asarray(a) for a in self.passed(network, jnp.asarray(source[None]), jnp.asarray(tokens[None]))
-            )
-            law = np.asarray(jax.nn.log_softmax(logits))
+            logits, keep = whole_pass(network, source, tokens)
+            law = log_law(logits)
             total = total + logits
             allowed = np.where(np.isin(np.arange(vocabulary), (0, 1)), -np.inf, logits)
             summed = np.where(np.isin(np.arange(vocabulary), (0, 1)), -np.inf, total).argmax(axis=1)
@@ -94,18 +105,14 @@ class Slow:
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
-    "one step": {"steps": 1},
-    "range masks": {"start": "range mask"},
+    "range masks, no stutter at the end": {"start": "range mask", "remove_stutter": "end"},
     "mask-predict": {"rejecter": LinearSchedule(), "replacement": "initial"},
     "mask-predict of rejected": {"rejecter": LinearSchedule(), "replacement": "initial", "update": "rejected"},
     "linear, previous": {"rejecter": LinearSchedule()},
     "linear, summed": {"rejecter": LinearSchedule(), "replacement": "summed"},
-    "constant, initial": {"rejecter": ConstantSchedule(2), "replacement": "initial"},
-    "constant, summed": {"rejecter": ConstantSchedule(fraction=0.5), "replacement": "summed"},
+    "everything rejected": {"rejecter": ConstantSchedule(fraction=1.0), "replacement": "initial"},
     "stutter, rejected": {"rejecter": Stutter(), "update": "rejected"},
-    "learned": {"rejecter": Learned(0.4)},
     "learned, rejected": {"rejecter": Learned(0.4), "update": "rejected", "replacement": "initial"},
-    "no stutter at the end": {"remove_stutter": "end"},
     "no stutter at all": {"remove_stutter": "each step", "rejecter": ConstantSchedule(1), "replacement": "summed"},
 }
 
@@ -113,17 +120,22 @@ CASES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_compiled_loop_equals_the_slow_decoder(network: T5, case: str) -> None:
     """Also with early exit and with blocks smaller than the batch: neither changes a result."""
-    settings = RefinementSettings(**({"steps": 7, "scores": True} | CASES[case]))
+    settings = RefinementSettings(**({"scores": True} | CASES[case]))
     source = sentences(COUNT)
-    found = RefinementDecoder(network, settings, block_rows=4)(source, LENGTHS)
-    slow = Slow(network, settings)
-    for row in range(COUNT):
-        tokens, score = slow(source[row][source[row] != 0], int(LENGTHS[row]))
-        assert found.lengths[row] == len(tokens)
-        np.testing.assert_array_equal(found.tokens[row, : len(tokens)], tokens)
-        assert (found.tokens[row, len(tokens) :] == 0).all()
-        assert found.scores is not None
-        assert found.scores[row] == pytest.approx(score, rel=1e-4, abs=1e-4)
+    decoder = RefinementDecoder(network, settings, block_rows=4)
+    for steps in (7, 1):
+        found = decoder(source, LENGTHS, steps=steps)
+        slow = Slow(network, replace(settings, steps=steps))
+        for row in range(COUNT):
+            tokens, score = slow(source[row], int(LENGTHS[row]))
+            assert found.lengths[row] == len(tokens)
+            np.testing.assert_array_equal(found.tokens[row, : len(tokens)], tokens)
+            assert (found.tokens[row, len(tokens) :] == 0).all()
+            assert found.scores is not None
+            assert found.scores[row] == pytest.approx(score, rel=1e-4, abs=1e-4)
+        # Masks and other special symbols are never output, whatever is rejected at the last step.
+        assert found.tokens.max() < network.config.vocab_size
+    assert decoder.traces == 1
 
 
 def copying_network() -> T5:
@@ -159,40 +171,38 @@ def test_tokens_that_equal_the_initial_ones_stay() -> None:
     assert found.steps.tolist() == [1, 1, 1, 1]
 
 
-def test_eos_is_scored(network: T5) -> None:
+def test_eos_is_scored(network: T5, plain: RefinementDecoder) -> None:
     """Defect: EOS was left out of the score. A target of EOS alone scores exactly its probability."""
-    found = RefinementDecoder(network, RefinementSettings(steps=2, scores=True))(sentences(1), [1])
-    encoded = network.encode(jnp.asarray(sentences(1)))
-    law = jax.nn.log_softmax(network.logits(network.decode(jnp.array([[1]]), encoded)))
+    assert LENGTHS[1] == 1
+    found = plain(sentences(COUNT), LENGTHS)
+    law = log_law(full_logits(network, sentences(COUNT)[1:2], [[1]]))
     assert found.scores is not None
-    assert found.scores[0] == pytest.approx(float(law[0, 0, 1]), rel=1e-4)
+    assert found.scores[1] == pytest.approx(float(law[0, 0, 1]), rel=1e-4)
 
 
-@pytest.mark.parametrize("length", range(1, 9))
-def test_short_targets_survive_a_linear_schedule(network: T5, length: int) -> None:
+def test_short_targets_survive_a_linear_schedule(network: T5) -> None:
     """Defect: masks, a linear schedule and initial replacement could give targets of at most T tokens no output."""
     settings = RefinementSettings(steps=8, rejecter=LinearSchedule(), replacement="initial")
-    found = RefinementDecoder(network, settings)(sentences(2), [length, length])
-    assert ((found.tokens >= 2) & (found.tokens < 700)).sum(axis=1).tolist() == [length - 1] * 2
+    lengths = np.arange(1, 9)
+    found = RefinementDecoder(network, settings)(sentences(8), lengths)
+    assert ((found.tokens >= 2) & (found.tokens < 700)).sum(axis=1).tolist() == (lengths - 1).tolist()
     # The last step keeps every prediction, so each of the steps was needed.
-    assert found.steps.tolist() == [8, 8]
+    assert (found.steps == 8).all()
 
 
-def test_a_schedule_that_rejects_nothing_is_passthrough(network: T5) -> None:
+def test_a_schedule_that_rejects_nothing_is_passthrough(network: T5, plain: RefinementDecoder) -> None:
     """Defect: at least one token was rejected."""
     source = sentences(COUNT)
-    plain = RefinementDecoder(network, RefinementSettings())(source, LENGTHS)
     nothing = RefinementSettings(rejecter=ConstantSchedule(0), replacement="initial")
-    np.testing.assert_array_equal(RefinementDecoder(network, nothing)(source, LENGTHS).tokens, plain.tokens)
+    found = RefinementDecoder(network, nothing)(source, LENGTHS)
+    np.testing.assert_array_equal(found.tokens, plain(source, LENGTHS).tokens)
 
 
 def test_padding_is_never_seen(network: T5) -> None:
     """Defect: predictions at padding leaked into later passes. States of a target do not depend on its bucket."""
-    source = jnp.asarray(sentences(1))
-    encoded = network.encode(source)
-    target = jnp.asarray(np.random.default_rng(0).integers(3, 700, (1, 6)))
-    padded = jnp.pad(target, ((0, 0), (0, 10)))
-    np.testing.assert_allclose(network.decode(padded, encoded)[:, :6], network.decode(target, encoded), atol=1e-5)
+    target = np.random.default_rng(0).integers(3, 700, (1, 6))
+    short, long = (full_logits(network, sentences(1), np.pad(target, ((0, 0), (0, extra)))) for extra in (0, 10))
+    np.testing.assert_allclose(long[:, :6], short, atol=1e-4)
     settings = RefinementSettings(steps=5, record=True)
     history = RefinementDecoder(network, settings)(sentences(COUNT), LENGTHS).history
     assert history is not None
@@ -232,18 +242,26 @@ def test_a_sentence_does_not_depend_on_its_neighbours(network: T5, start: Any) -
     decoder = RefinementDecoder(network, RefinementSettings(steps=30, start=start))
     together = decoder(source, LENGTHS, key=key)
     assert len(set(together.steps.tolist())) > 1
-    for row in (1, 4, 6):
-        alone = decoder([source[row][source[row] != 0]], LENGTHS[row : row + 1], key=key, sentences=[row])
-        size = LENGTHS[row]
-        np.testing.assert_array_equal(alone.tokens[0, :size], together.tokens[row, :size])
-        assert alone.steps[0] == together.steps[row]
+
+    def equal(found: Refinement, rows: list[int]) -> None:
+        for place, row in enumerate(rows):
+            size = LENGTHS[row]
+            np.testing.assert_array_equal(found.tokens[place, :size], together.tokens[row, :size])
+            assert found.steps[place] == together.steps[row]
+
+    other = np.random.default_rng(0).permutation(COUNT)
+    equal(decoder(source[other], LENGTHS[other], key=key, sentences=other), other.tolist())
+    equal(decoder([source[6][source[6] != 0]], LENGTHS[6:7], key=key, sentences=[6]), [6])
 
 
-def test_early_exit_stops_at_fixed_points(network: T5) -> None:
+def test_early_exit_stops_at_fixed_points(network: T5, plain: RefinementDecoder) -> None:
     source = sentences(COUNT)
-    early = RefinementDecoder(network, RefinementSettings(steps=40))(source, LENGTHS)
-    late = RefinementDecoder(network, RefinementSettings(steps=40, early_exit=False))(source, LENGTHS)
+    early = plain(source, LENGTHS, steps=40)
+    late = RefinementDecoder(network, RefinementSettings(steps=40, early_exit=False, scores=True))(source, LENGTHS)
     np.testing.assert_array_equal(early.tokens, late.tokens)
+    assert early.scores is not None
+    assert late.scores is not None
+    np.testing.assert_allclose(early.scores, late.scores, rtol=1e-5)
     assert (late.steps == 40).all()
     assert early.steps.min() <= 2
 
@@ -251,13 +269,11 @@ def test_early_exit_stops_at_fixed_points(network: T5) -> None:
 def test_sums_of_logits_are_carried_only_where_they_are_used(network: T5) -> None:
     """Defect: a sum of [batch, length, vocabulary] logits was always carried."""
 
+    rows = make_rows(np.array([[4], [4]]), np.ones(2, bool), 1, 1, 40, 1)
+
     def carried(**options: Any) -> bool:
-        decoder = RefinementDecoder(network, RefinementSettings(**options))
-        seen: list[Any] = []
-        run = decoder._run
-        decoder._run = lambda *args, **kwargs: (seen.append(run(*args, **kwargs)), seen[-1])[1]  # type: ignore
-        decoder(sentences(2), [4, 4])
-        return seen[0][0].total is not None
+        first = partial(first_rows, network.config, RefinementSettings(**options), longest=8)
+        return jax.eval_shape(first, rows, jnp.arange(2), jax.random.key(0)).total is not None
 
     assert not carried()
     assert not carried(rejecter=LinearSchedule(), replacement="initial")
@@ -279,9 +295,8 @@ def test_confidence_is_that_of_the_drawn_token(network: T5) -> None:
     RefinementDecoder(network, settings)(sentences(1), [8], key=jax.random.key(0))
     jax.effects_barrier()
     tokens, confidence = (np.asarray(a)[0, :7] for a in seen[0])
-    inputs = jnp.array([[network.config.mask_id] * 7 + [1]])
-    encoded = network.encode(jnp.asarray(sentences(1)))
-    law = np.asarray(jax.nn.log_softmax(network.logits(network.decode(inputs, encoded))))[0, :7]
+    inputs = np.array([[network.config.mask_id] * 7 + [1]])
+    law = log_law(full_logits(network, sentences(1), inputs))[0, :7]
     np.testing.assert_allclose(confidence, law[np.arange(7), tokens], atol=1e-4)
     assert (confidence < law.max(axis=1) - 0.1).any()
 
@@ -306,13 +321,6 @@ def test_start_and_draws_use_different_keys_that_must_be_given(network: T5) -> N
     spread = np.abs(drawn.tokens[:, :19].astype(int) - drawn.inputs[:, :19])
     assert np.median(spread) > 20
     assert set(np.asarray(random_pieces(jnp.asarray(uniform), flat.config)).tolist()) <= set(range(2, 700))
-
-
-def test_masks_are_never_output(network: T5) -> None:
-    for replacement in ("previous", "initial", "summed"):
-        settings = RefinementSettings(steps=1, rejecter=ConstantSchedule(fraction=1.0), replacement=replacement)
-        found = RefinementDecoder(network, settings)(sentences(COUNT), LENGTHS)
-        assert found.tokens.max() < 700
 
 
 def test_the_best_hypothesis_has_the_largest_penalised_score(network: T5) -> None:

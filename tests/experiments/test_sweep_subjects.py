@@ -1,0 +1,153 @@
+"""What can be swept gives what the commands and the claims give."""
+
+from __future__ import annotations
+
+import json
+from math import log10
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.claim import no_progress, plain
+from experiments.claims import c8_strong_clique as c8
+from experiments.models import ModelSpec, build_law
+from experiments.parameters import build
+from experiments.sweeps import cluster
+from experiments.sweeps.subjects import load_subject
+from tests.experiments.test_results import run
+from theory.conditionals import TableConditionals
+from theory.errors import InvalidInput
+from theory.unmasking import RandomOrder, decode, decoding_error, uniform_sizes
+
+
+def record(name: str, seed: int = 0, **values: Any) -> dict[str, Any]:
+    subject = load_subject(name)
+    parameters = build(subject.parameters, values=values)
+    subject.check(parameters)
+    return dict(subject.compute(parameters, seed))
+
+
+def test_chain_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    found = record("chain", model="random-ising", sites=4, coupling=0.6, sampler="k-parallel", k=2, seed=3)
+    options = ("--model", "random-ising", "--sites", 4, "--coupling", 0.6, "--seed", 3)
+    _, out, _ = run(capsys, "chain", *options, "--sampler", "k-parallel", "--k", 2, "--json")
+    printed = json.loads(out)
+    assert all(plain(found[name]) == printed[name] for name in printed if name in found)
+    assert found["mixing_time_lower"] <= found["mixing_time"]
+    for sampler in ("independent-parallel", "systematic-scan"):
+        assert record("chain", sites=4, sampler=sampler, k=1)["mixing_time"] > 0
+    assert record("chain", sites=4, masks="uniform-ratio")["mixing_time"] < record("chain", sites=4)["mixing_time"]
+
+
+def test_escape_agrees_with_the_chain_on_all_sequences() -> None:
+    """C8 solves the chain on 2^N sequences; the subject works on the number of + sites in the clique."""
+    settings = {"sites": 6, "cliques": (3, 4), "couplings": (0.5, 1.0), "large": (20,)}
+    data = c8.compute(build(c8.Parameters, values=settings), 0, no_progress).data
+    for row in data["gibbs"]:
+        found = record("escape", sites=6, clique=row["m"], coupling=row["coupling"], k=row["k"])
+        np.testing.assert_allclose(found["gibbs"], log10(row["expected"]), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found["gibbs_bound"], -log10(row["redraw"]), rtol=1e-12)
+        assert found["gibbs"] <= found["gibbs_bound"] + 1e-12
+    for row in data["parallel"]:
+        found = record("escape", sites=6, clique=row["m"], coupling=row["coupling"])
+        np.testing.assert_allclose(found["parallel"], log10(row["fastest"]), rtol=1e-9)
+        assert found["parallel"] >= found["parallel_bound"] - 1e-12
+    # Masks that never hold the whole clique have no bound, and take longer.
+    small = record("escape", sites=6, clique=4, coupling=1.0, k=2)
+    assert small["gibbs_bound"] is None
+    assert small["gibbs"] > record("escape", sites=6, clique=4, coupling=1.0)["gibbs"]
+
+
+def test_information_lies_between_its_bounds() -> None:
+    for k in (1, 2, 3):
+        found = record("information", sites=3, coupling=0.7, k=k)
+        low, high = found["trace_inverse_fisher"], found["trace_upper_bound"]
+        assert low * (1 - 1e-9) <= found["trace_asymptotic_covariance"] <= high * (1 + 1e-9)
+    np.testing.assert_allclose(found["trace_asymptotic_covariance"], low, rtol=1e-9)
+
+
+def test_unmasking_agrees_with_the_output_law() -> None:
+    law = build_law(ModelSpec("random", 3, 2, seed=2))
+    found = record("unmasking", 2, model="random", sites=3, steps=2, order="random-uniform")
+    decoded = decode(TableConditionals(law), RandomOrder(uniform_sizes(3, 2)))
+    np.testing.assert_allclose(found["error"], decoding_error(law, decoded.law))
+    assert found["error"] <= found["bound"]
+    exact = record("unmasking", 2, model="random", sites=3, steps=2, order="entropy")
+    np.testing.assert_allclose(exact["error"], exact["predicted"])
+
+
+def test_training_repeats_itself() -> None:
+    settings = {"sites": 3, "steps": 20, "network": "mlp", "width": 8}
+    first = record("training", 1, **settings)
+    assert first == record("training", 1, **settings)
+    assert 0 <= first["scanned"] <= first["scanned_bound"]
+
+
+def test_a_claim_brings_its_verdict() -> None:
+    found = record("C8", sites=4, cliques=(3,), couplings=(1.0,), large=(20,))
+    assert (found["claim"], found["verdict"]) == ("C8", "holds")
+    assert {"checks", "table", "data"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("chain", {"k": 7, "sites": 6}),
+        ("chain", {"masks": "k-uniform"}),
+        ("chain", {"graph": "hypercube", "sites": 6}),
+        ("chain", {"model": "strong-clique", "clique": 7, "sites": 6}),
+        ("escape", {"clique": 13, "sites": 12}),
+        ("escape", {"coupling": 0.05}),
+        ("information", {"k": 7, "sites": 6}),
+        ("unmasking", {"steps": 7, "sites": 6}),
+        ("training", {"masks": "k=9"}),
+        ("training", {"width": 3}),
+    ],
+)
+def test_values_that_do_not_go_together(name: str, values: dict[str, Any]) -> None:
+    subject = load_subject(name)
+    with pytest.raises(InvalidInput):
+        subject.check(build(subject.parameters, values=values))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["escape", "--set", "cliqe=3"], "did you mean clique?"),
+        (["escape", "--set", "clique=5..2"], "is empty"),
+        (["escape", "--set", "clique=3,x"], "a list of numbers"),
+        (["chain", "--set", "sites=4,40"], "are free; choose a smaller size"),
+        (["chian"], "did you mean chain?"),
+        ([], "name what to sweep"),
+        (["escape", "--scheduler", "nowhere"], "no Dask scheduler answers"),
+    ],
+)
+def test_a_sweep_is_refused_before_anything_runs(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", 1)
+    store = tmp_path / "s.sqlite"
+    code, _, err = run(capsys, "sweep", *arguments, "--store", store)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert not store.exists() or "--scheduler" in arguments
+
+
+def test_a_dry_run_plans_and_estimates_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = tmp_path / "s.sqlite"
+    code, out, _ = run(capsys, "sweep", "escape", "--set", "clique=2..5", "--seeds", 2, "--store", store, "--dry-run")
+    assert code == 0
+    assert "8 cells (grid design)" in out
+    assert "0 done before, 8 to compute" in out
+    assert "mean of 3 timed cells: first, middle and last" in out
+    assert not store.exists()
+    code, out, _ = run(capsys, "sweep", "escape", "--describe")
+    assert "sites m of the clique" in out
+    assert "gibbs_bound" in out

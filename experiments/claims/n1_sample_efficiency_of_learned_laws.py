@@ -35,23 +35,23 @@ LEVEL = 0.95
 class Parameters:
     """What is varied."""
 
-    sites: int = parameter(4, "sites N of the random Ising model", full=6, minimum=2, maximum=8)
+    sites: int = parameter(4, "sites N of the random Ising model", full=5, minimum=2, maximum=8)
     scale: float = parameter(0.3, "standard deviation of fields and couplings", minimum=0.0, maximum=3.0)
     family_samples: tuple[int, ...] = parameter(
         (1000, 4000, 16_000),
         "samples n of the exponential family's fits",
-        full=(1000, 4000, 16_000, 64_000),
+        full=(1000, 4000, 16_000),
         minimum=50,
     )
-    repetitions: int = parameter(50, "data sets for each k and n of the exponential family", full=400, minimum=20)
+    repetitions: int = parameter(50, "data sets for each k and n of the exponential family", full=200, minimum=20)
     network_samples: tuple[int, ...] = parameter(
-        (200, 2000), "samples n of the Transformer's data sets", full=(200, 1000, 5000, 25_000), minimum=10
+        (200, 2000), "samples n of the Transformer's data sets", full=(200, 2000, 20_000), minimum=10
     )
-    seeds: int = parameter(3, "Transformers for each mask law and n", full=8, minimum=2)
+    seeds: int = parameter(3, "Transformers for each mask law and n", full=5, minimum=2)
     ratios: tuple[float, ...] = parameter((0.15, 0.4), "mask ratios, beside the uniform one", minimum=0.01, maximum=1.0)
-    steps: int = parameter(300, "training steps", full=3000, minimum=1)
-    width: int = parameter(16, "width of the Transformer", full=32, minimum=2)
-    layers: int = parameter(1, "layers of the Transformer", full=2, minimum=1)
+    steps: int = parameter(300, "training steps", full=600, minimum=1)
+    width: int = parameter(16, "width of the Transformer", minimum=2)
+    layers: int = parameter(1, "layers of the Transformer", minimum=1)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:

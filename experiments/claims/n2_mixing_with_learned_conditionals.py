@@ -34,15 +34,15 @@ ROUNDING = 1e-9
 class Parameters:
     """What is varied."""
 
-    sites: int = parameter(5, "sites N of the random Ising model", full=7, minimum=2, maximum=8)
+    sites: int = parameter(5, "sites N of the random Ising model", full=6, minimum=2, maximum=8)
     scale: float = parameter(0.4, "standard deviation of fields and couplings", minimum=0.0, maximum=3.0)
     k: int = parameter(3, "sites redrawn in a step of k-Gibbs and k-parallel", minimum=1)
     last: int = parameter(48, "last sampling step", full=128, minimum=1)
     network: str = parameter("mlp", "architecture", full="transformer", choices=("mlp", "transformer"))
     width: int = parameter(64, "width of the network", full=32, minimum=2)
     layers: int = parameter(2, "layers of the network", minimum=1)
-    seeds: int = parameter(4, "networks", full=8, minimum=2)
-    steps: int = parameter(1000, "training steps on fresh samples of 128 sequences", full=5000, minimum=1)
+    seeds: int = parameter(4, "networks", full=6, minimum=2)
+    steps: int = parameter(1000, "training steps on fresh samples of 128 sequences", full=2000, minimum=1)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:

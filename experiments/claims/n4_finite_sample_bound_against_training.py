@@ -57,11 +57,11 @@ class Parameters:
     )
     networks: tuple[str, ...] = parameter(("mlp",), "architectures, beside the family", full=("mlp", "transformer"))
     samples: tuple[int, ...] = parameter(
-        (1000, 10_000, 100_000), "training sequences n", full=(300, 1000, 10_000, 100_000, 1_000_000), minimum=50
+        (1000, 10_000, 100_000), "training sequences n", full=(1000, 10_000, 100_000, 1_000_000), minimum=50
     )
-    seeds: int = parameter(3, "data sets and networks for each n", full=8, minimum=2)
-    repetitions: int = parameter(60, "data sets for the exact minimisers of each n", full=400, minimum=20)
-    steps: int = parameter(300, "training steps", full=3000, minimum=1)
+    seeds: int = parameter(3, "data sets and networks for each n", full=5, minimum=2)
+    repetitions: int = parameter(60, "data sets for the exact minimisers of each n", full=200, minimum=20)
+    steps: int = parameter(300, "training steps", full=1500, minimum=1)
     width: int = parameter(8, "width of the networks", minimum=2)
     floor: float = parameter(0.02, "smallest conditional that the networks can express", minimum=1e-4, maximum=0.4)
     bits: int = parameter(8, "bits to which every parameter of a trained network is rounded", minimum=2, maximum=24)

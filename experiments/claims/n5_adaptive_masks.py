@@ -58,16 +58,16 @@ class Parameters:
     strength: float = parameter(0.5, "strength λ that is compared with uniform masks and trained with", minimum=0.0)
     family_samples: int = parameter(4000, "samples n of the exponential family's fits", full=16_000, minimum=50)
     repetitions: int = parameter(
-        40, "data sets of the exponential family for each k and mask law", full=300, minimum=20
+        40, "data sets of the exponential family for each k and mask law", full=150, minimum=20
     )
     samples: tuple[int, ...] = parameter(
         (300, 10_000), "sizes n of the networks' data sets", full=(300, 3000, 30_000), minimum=10
     )
     network: str = parameter("mlp", "architecture", full="transformer", choices=("mlp", "transformer"))
     width: int = parameter(32, "width of the network", minimum=2)
-    layers: int = parameter(1, "layers of the network", full=2, minimum=1)
-    seeds: int = parameter(4, "networks for each n and mask law", full=8, minimum=2)
-    steps: int = parameter(300, "training steps", full=3000, minimum=1)
+    layers: int = parameter(1, "layers of the network", minimum=1)
+    seeds: int = parameter(4, "networks for each n and mask law", full=6, minimum=2)
+    steps: int = parameter(300, "training steps", full=1000, minimum=1)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:

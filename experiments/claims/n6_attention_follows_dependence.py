@@ -37,11 +37,11 @@ class Parameters:
 
     sites: int = parameter(6, "sites N of the random Ising models", full=7, minimum=3, maximum=8)
     scale: float = parameter(0.5, "standard deviation of fields and couplings", minimum=0.01, maximum=3.0)
-    seeds: int = parameter(4, "models, each with its own network", full=12, minimum=2)
-    width: int = parameter(16, "width of the Transformer", full=32, minimum=2)
+    seeds: int = parameter(4, "models, each with its own network", full=10, minimum=2)
+    width: int = parameter(16, "width of the Transformer", minimum=2)
     layers: int = parameter(1, "layers of the Transformer", full=2, minimum=1)
-    steps: int = parameter(500, "training steps on fresh samples of 64 sequences", full=4000, minimum=1)
-    draws: int = parameter(2000, "random relabellings in each permutation test", full=20_000, minimum=99)
+    steps: int = parameter(500, "training steps on fresh samples of 64 sequences", full=2000, minimum=1)
+    draws: int = parameter(2000, "random relabellings in each permutation test", full=5000, minimum=99)
 
 
 @dataclass(frozen=True, eq=False)

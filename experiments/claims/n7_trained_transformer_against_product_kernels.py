@@ -45,18 +45,16 @@ class Parameters:
     """What is varied."""
 
     ring: int = parameter(6, "sites N of the Ising ring that is updated in blocks", minimum=3, maximum=7)
-    couplings: tuple[float, ...] = parameter((0.3, 0.8), "couplings J of the ring", full=(0.0, 0.3, 0.8, 1.3))
+    couplings: tuple[float, ...] = parameter((0.3, 0.8), "couplings J of the ring", full=(0.0, 0.3, 0.8))
     field: float = parameter(0.1, "field h of the ring")
     steps: tuple[int, ...] = parameter(
-        (30, 300), "lengths of training, each with fresh samples of 64 sequences", full=(50, 200, 800, 3200), minimum=1
+        (30, 300), "lengths of training, each with fresh samples of 64 sequences", full=(50, 200, 800), minimum=1
     )
     kernel_sites: int = parameter(3, "sites of the kernels that are imitated", minimum=2, maximum=4)
-    kernel_steps: tuple[int, ...] = parameter(
-        (2,), "steps t of 2-Gibbs that are imitated", full=(1, 2, 4, 8), minimum=1
-    )
-    seeds: int = parameter(3, "networks for each setting", full=8, minimum=2)
+    kernel_steps: tuple[int, ...] = parameter((2,), "steps t of 2-Gibbs that are imitated", full=(1, 2, 4), minimum=1)
+    seeds: int = parameter(3, "networks for each setting", full=5, minimum=2)
     width: int = parameter(16, "width of the Transformer", full=32, minimum=2)
-    layers: int = parameter(1, "layers of the Transformer", full=2, minimum=1)
+    layers: int = parameter(1, "layers of the Transformer", minimum=1)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
@@ -180,9 +178,9 @@ def _kernels(parameters: Parameters, seed: int, progress: Progress) -> list[dict
 
 
 def _excess(blocks: list[dict[str, Any]], coupling: float, steps: int) -> Array:
-    """Loss above the floor, mean over mask sizes, for every network."""
+    """Loss above the floor, by the errors of the token conditionals, mean over mask sizes, for every network."""
     chosen = [row for row in blocks if (row["coupling"], row["steps"]) == (coupling, steps)]
-    return np.array([float(np.mean(np.asarray(row["losses"]) - np.asarray(row["floors"]))) for row in chosen])
+    return np.array([float(np.mean(row["errors"])) for row in chosen])
 
 
 def _table(blocks: list[dict[str, Any]], kernels: list[dict[str, Any]], steps: int) -> Table:

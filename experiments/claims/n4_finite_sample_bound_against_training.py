@@ -32,6 +32,7 @@ from theory.inequalities import tensorization_upper_bound
 from theory.laws import IsingLaw, ising
 from theory.masks import MaskLaw, k_uniform
 from theory.samplers import block_gibbs
+from theory.states import all_sequences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,7 +120,7 @@ def _truth(parameters: Parameters, seed: int) -> IsingLaw:
 
 def _losses(model: ConditionalModel) -> Array:
     """E_K -ln p(x_K | x_{-K}) for single-site masks, for every sequence, [S], in nats."""
-    sequences = np.indices((model.symbols,) * model.sites).reshape(model.sites, -1).T
+    sequences = all_sequences(model.sites, model.symbols)
     taken = np.take_along_axis(model.leave_one_out(), sequences[:, :, None], axis=2)[:, :, 0]
     return np.asarray(-np.log(taken).mean(axis=1))
 

@@ -1,0 +1,82 @@
+"""Sweeps: what a second worker brings, and what a cell costs beside its computation.
+
+    python benchmarks/sweeps.py [--cells 120] [--cheap 2000] [--workers 1 2] [--repeats 3]
+
+*Speed-up*: the same sweep of processor-bound cells (exact mixing times, about 0.1 s each) with each number of workers.
+The time runs from the first outcome to the last, so that starting the cluster (a few seconds, once) is not counted; the
+outcomes of the first chunk are left out of the rate. *Overhead*: cells of about a millisecond; elapsed time times
+workers, minus the time that the cells took themselves, for each cell after the first outcome. Everything is stored, as
+in any sweep. On a busy machine neither number means much: the load is printed, and the best of the repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.sweeps.cell import Outcome
+from experiments.sweeps.plan import SweepPlan, make_plan
+from experiments.sweeps.store import open_store
+from experiments.sweeps.subjects import load_subject
+from experiments.sweeps.sweep import look_up, run_sweep
+
+
+def outcomes_over_time(plan: SweepPlan, workers: int) -> list[tuple[float, Sequence[Outcome]]]:
+    """Times of arrival in seconds, and what arrived."""
+    arrived: list[tuple[float, Sequence[Outcome]]] = []
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "s.sqlite", create=True) as store:
+        state = look_up(plan, store)
+        run_sweep(plan, state, store, workers, report=lambda found: arrived.append((time.perf_counter(), found)))
+        assert not look_up(plan, store).waiting
+    return arrived
+
+
+def after_the_first(arrived: list[tuple[float, Sequence[Outcome]]]) -> tuple[float, int, float]:
+    """Seconds from the first arrival to the last, cells that arrived meanwhile, and the seconds that they took."""
+    later = [outcome for _, found in arrived[1:] for outcome in found]
+    return arrived[-1][0] - arrived[0][0], len(later), sum(outcome.duration for outcome in later)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=120, help="processor-bound cells")
+    parser.add_argument("--cheap", type=int, default=2000, help="cells of about a millisecond")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"{os.cpu_count()} CPUs, load {load:.1f} at the start, Python {sys.version.split()[0]}")
+
+    busy = make_plan(
+        load_subject("chain"),
+        {"model": "random-ising", "sites": "8", "coupling": "0.5"},
+        seeds=range(options.cells),
+    )
+    rates: dict[int, list[float]] = {workers: [] for workers in options.workers}
+    for _ in range(options.repeats):
+        for workers in options.workers:  # in turn, so that whatever else the machine does falls on all
+            elapsed, cells, computed = after_the_first(outcomes_over_time(busy, workers))
+            rates[workers].append(cells / elapsed)
+            print(f"  {workers} workers: {cells / elapsed:.1f} cells/s, {1000 * computed / cells:.0f} ms a cell")
+    first = options.workers[0]
+    for workers in options.workers[1:]:
+        ratio = max(rates[workers]) / max(rates[first])
+        print(f"speed-up of {workers} workers over {first}: {ratio:.2f}")
+
+    cheap = make_plan(load_subject("escape"), {"clique": "2", "coupling": "1"}, seeds=range(options.cheap))
+    for workers in options.workers:
+        overheads = []
+        for _ in range(options.repeats):
+            elapsed, cells, computed = after_the_first(outcomes_over_time(cheap, workers))
+            overheads.append((elapsed * workers - computed) / cells)
+        listed = ", ".join(f"{1000 * value:.2f}" for value in overheads)
+        print(f"overhead with {workers} workers: {1000 * min(overheads):.2f} ms a cell (runs: {listed})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""P2: trained on one translation for each source, a parallel decoder no longer mixes registers or stutters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.learned import mean_interval
+from experiments.parameters import parameter
+from experiments.translation import (
+    Decoding,
+    Pair,
+    Rows,
+    Training,
+    fresh_rows,
+    make_rows,
+    noise_of,
+    small_language,
+    train,
+    training_pairs,
+    translate_greedily,
+)
+from experiments.translation_checks import Case, within_own_error
+from experiments.translation_exact import Exact, coherent, distances, measured, stutters
+from theory.errors import InvalidInput
+from theory.laws.parallel_language import ParallelLanguage
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVEL = 0.99
+"""Confidence level of intervals over networks."""
+
+MEASURES = {"coherent": coherent, "stutters": stutters}
+TITLES = {"coherent": "outputs in one register (share)", "stutters": "neighbours that are equal (share)"}
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is varied."""
+
+    data: tuple[str, ...] = parameter(
+        ("drawn", "mode"),
+        "what is trained on: drawn translations, the mode, or the output of an autoregressive teacher",
+        full=("drawn", "mode", "teacher"),
+        choices=("drawn", "mode", "teacher"),
+    )
+    weight: float = parameter(0.6, "weight of the first of two registers", minimum=0.0, maximum=1.0)
+    doubling: float = parameter(0.3, "probability that a word becomes two tokens", minimum=0.0, maximum=0.5)
+    longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
+    rows: int = parameter(512, "test sentences", full=2048, minimum=20)
+    seeds: int = parameter(3, "networks for each kind of data", full=5, minimum=2)
+    training_steps: int = parameter(1000, "optimiser steps", full=6000, minimum=1)
+    pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
+    width: int = parameter(32, "width of the network", full=64, minimum=8)
+
+
+def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
+    """See `CLAIM`."""
+    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.sampling import Sampling
+
+    if "drawn" not in parameters.data:
+        raise InvalidInput("data", ", ".join(parameters.data), "drawn is needed: the others are compared with it")
+    training = Training(width=parameters.width, steps=parameters.training_steps)
+    language = small_language(
+        (parameters.weight, 1 - parameters.weight), parameters.doubling, longest=parameters.longest
+    )
+    # The law of the mode: its register alone, no word doubled.
+    certain = (1.0, 0.0) if parameters.weight >= 0.5 else (0.0, 1.0)
+    laws = {"drawn": language, "mode": small_language(certain, 0.0, longest=parameters.longest)}
+    drawn = training_pairs(language, parameters.pairs, seed)
+    sentences = fresh_rows(language, parameters.rows, seed)
+    decoding: Decoding | None = None
+    result: dict[str, Any] = {kind: {name: [] for name in MEASURES} for kind in parameters.data}
+    cases: dict[str, list[Case]] = {name: [] for name in MEASURES}
+    for place, kind in enumerate(parameters.data):
+        for index in range(parameters.seeds):
+            number = 1000 * seed + index
+            progress((place + index / parameters.seeds) / len(parameters.data), f"{kind}, network {index + 1}")
+            pairs, rows = _distilled(kind, language, drawn, sentences, training, number)
+            network = train(language, pairs, training, number)
+            decoding = decoding or Decoding(network, RefinementSettings(sampling=Sampling(temperature=1.0)))
+            decoded = decoding(network, language, rows, (1,), seed)
+            exact = Exact(laws.get(kind, language), noise_of(language, training))
+            for name, measure in MEASURES.items():
+                found = measured(exact, rows, decoded.outputs[0], measure)
+                result[kind][name].append(float(found.mean()))
+                if kind in laws:
+                    distance = distances(exact, rows, network, decoded.inputs)[0]
+                    expected = exact.expected(rows, measure, 1)[0]
+                    cases[name].append(Case(f"{kind}, network {index + 1}", found, expected, distance))
+                    result[kind][f"exact {name}"] = float(expected.mean())
+    return Findings(_checks(result, cases), _table(result), {"kinds": result})
+
+
+def _distilled(
+    kind: str, language: ParallelLanguage, drawn: Sequence[Pair], sentences: Rows, training: Training, seed: int
+) -> tuple[Sequence[Pair], Rows]:
+    """Training pairs of a kind, and the test sentences with the lengths that belong to it."""
+    if kind == "drawn":
+        return drawn, sentences
+    if kind == "mode":
+        lengths = [len(language.mode(source)) for source in sentences.sources]
+        return [(source, language.mode(source)) for source, _ in drawn], make_rows(sentences.sources, lengths)
+    from dataclasses import replace
+
+    teacher = train(language, drawn, replace(training, decoder="autoregressive"), seed)
+    every = sorted({source for source, _ in drawn} | set(sentences.sources))
+    known = dict(zip(every, translate_greedily(teacher, language, every), strict=True))
+    # A teacher that answers nothing, or other ids, has no lesson for that source.
+    pairs = [(source, tuple(known[source])) for source, _ in drawn if known[source] and min(known[source]) >= 0]
+    lengths = [max(len(known[source]), 1) for source in sentences.sources]
+    return pairs, make_rows(sentences.sources, lengths)
+
+
+def _checks(result: dict[str, Any], cases: dict[str, list[Case]]) -> list[Check]:
+    checks = [
+        within_own_error(f"step 1, {TITLES[name]}: |network - exact law of its data|", cases[name]) for name in MEASURES
+    ]
+    for kind in [kind for kind in result if kind != "drawn"]:
+        for name, sign in (("coherent", -1), ("stutters", 1)):
+            difference = np.array(result[kind][name]) - np.array(result["drawn"][name])
+            checks.append(
+                Check.interval_at_most(
+                    f"{kind} against drawn, step 1: {TITLES[name]}, {'loss' if sign < 0 else 'gain'} by distillation",
+                    mean_interval(sign * difference, LEVEL),
+                    0.0,
+                    f"Student's {LEVEL:.0%} interval over networks, paired",
+                )
+            )
+    return checks
+
+
+def _table(result: dict[str, Any]) -> Table:
+    columns = ["trained on", "measure", "network (mean)", "s.e.", "exact"]
+    rows: list[list[Any]] = []
+    for kind, entry in result.items():
+        for name in MEASURES:
+            values = np.array(entry[name])
+            error = float(values.std(ddof=1) / np.sqrt(len(values)))
+            rows.append([kind, TITLES[name], float(values.mean()), error, entry.get(f"exact {name}")])
+    return Table(columns, rows)
+
+
+def draw(data: Mapping[str, Any]) -> Figure:
+    """Register mixing and stutter of the first step for each kind of data."""
+    kinds = list(data["kinds"])
+    with style():
+        figure, panels = new_figure(1, 2, height=3.0)
+        for axes, name in zip(panels, MEASURES, strict=True):
+            for place, kind in enumerate(kinds):
+                entry = data["kinds"][kind]
+                values = entry[name]
+                offsets = np.linspace(-0.12, 0.12, len(values))
+                axes.plot(
+                    place + offsets, values, MARKERS[0], color=COLOURS[1], label="networks" if place == 0 else None
+                )
+                if f"exact {name}" in entry:
+                    exact = [entry[f"exact {name}"]] * 2
+                    axes.plot(
+                        [place - 0.3, place + 0.3], exact, "-", color=COLOURS[0], label=None if place else "exact law"
+                    )
+            axes.set_xticks(range(len(kinds)), kinds)
+            axes.set(xlabel="trained on", ylabel=TITLES[name], ylim=(0, None))
+        panels[0].legend(loc="lower right")
+    return figure
+
+
+CLAIM = Claim(
+    id="P2",
+    name="distillation-removes-mode-mixing",
+    title="Distillation removes the mixing of registers and the stutter of the first parallel step",
+    statement=(
+        "Trained on drawn translations of the parallel language, the first parallel step stays in one register with "
+        "probability Σ_z w_z^l and repeats neighbours as the product of the marginals does. Trained on one translation "
+        "for each source (its mode, or the output of an autoregressive teacher: sequence-level distillation), the law "
+        "to be learned is a product, so that one step does neither. Deviations are at most the networks' own total "
+        "variation from the law of their data."
+    ),
+    source="Li et al. 2024 (arXiv:2407.21046), section 4; Kim and Rush 2016 (arXiv:1606.07947)",
+    parameters=Parameters,
+    compute=compute,
+    figures=(
+        FigureSpec(
+            "first-step",
+            "The first parallel step of networks that were trained on drawn translations, on modes, or on a teacher's "
+            "output: share of outputs in one register and of repeated neighbours. Lines: exact. Marks: networks.",
+            draw,
+        ),
+    ),
+)

@@ -1,0 +1,194 @@
+"""P3: which share of the target to noise in training, and what a second stage on the network's own output buys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.learned import mean_interval
+from experiments.parameters import parameter
+from experiments.translation import (
+    Decoding,
+    Training,
+    fresh_pairs,
+    gold_loss,
+    make_rows,
+    noise_of,
+    small_language,
+    train,
+    training_pairs,
+)
+from experiments.translation_checks import Case, within_own_error
+from experiments.translation_exact import Exact, distances, measured, possible
+from theory.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEVEL = 0.99
+"""Confidence level of intervals over networks."""
+
+UNIFORM, TWICE = "uniform", "uniform, 2 stages"
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is varied."""
+
+    densities: tuple[float, ...] = parameter(
+        (0.15,), "fixed noise densities, beside the uniform one", full=(0.15, 0.5), minimum=0.01, maximum=0.99
+    )
+    weight: float = parameter(0.6, "weight of the first of two registers", minimum=0.0, maximum=1.0)
+    doubling: float = parameter(0.3, "probability that a word becomes two tokens", minimum=0.0, maximum=1.0)
+    longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
+    steps: int = parameter(4, "refinement steps", full=8, minimum=2)
+    rows: int = parameter(512, "test sentences", full=2048, minimum=20)
+    seeds: int = parameter(3, "networks for each setting", full=5, minimum=2)
+    training_steps: int = parameter(800, "optimiser steps", full=6000, minimum=1)
+    pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
+    width: int = parameter(32, "width of the network", full=64, minimum=8)
+
+
+def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
+    """See `CLAIM`."""
+    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.sampling import Sampling
+
+    if not parameters.densities:
+        raise InvalidInput("densities", parameters.densities, "at least one is needed")
+    plain = Training(width=parameters.width, steps=parameters.training_steps)
+    settings = {f"{density:.0%}": replace(plain, density=density) for density in parameters.densities}
+    settings |= {UNIFORM: plain, TWICE: replace(plain, stages=2)}
+    language = small_language(
+        (parameters.weight, 1 - parameters.weight), parameters.doubling, longest=parameters.longest
+    )
+    pairs = training_pairs(language, parameters.pairs, seed)
+    fresh = fresh_pairs(language, parameters.rows, seed)
+    rows = make_rows([source for source, _ in fresh], [len(target) for _, target in fresh])
+    drawing: Decoding | None = None
+    likeliest: Decoding | None = None
+    result: dict[str, Any] = {}
+    cases: list[Case] = []
+    for place, (name, training) in enumerate(settings.items()):
+        exact = Exact(language, noise_of(language, training))
+        expected = exact.expected(rows, possible, parameters.steps)
+        entry: dict[str, Any] = {"shares": [], "greedy": [], "own": []}
+        if training.stages == 1:
+            entry["exact"] = expected.mean(axis=1)
+        for index in range(parameters.seeds):
+            progress((place + index / parameters.seeds) / len(settings), f"{name}, network {index + 1}")
+            network = train(language, pairs, training, 1000 * seed + index)
+            drawing = drawing or Decoding(network, RefinementSettings(sampling=Sampling(temperature=1.0)))
+            likeliest = likeliest or Decoding(network, RefinementSettings(early_exit=False))
+            steps = range(1, parameters.steps + 1)
+            decoded = drawing(network, language, rows, steps, seed)
+            found = [measured(exact, rows, outputs, possible) for outputs in decoded.outputs]
+            entry["shares"].append([values.mean() for values in found])
+            best = likeliest(network, language, rows, steps, seed)
+            entry["greedy"].append([measured(exact, rows, outputs, possible).mean() for outputs in best.outputs])
+            # What the second greedy step sees is what the first one said.
+            entry["own"].append(gold_loss(network, language, rows, best.inputs[1], [target for _, target in fresh]))
+            if name == UNIFORM:
+                distance = np.minimum(np.cumsum(distances(exact, rows, network, decoded.inputs), axis=0), 1.0)
+                cases += [
+                    Case(f"network {index + 1}, step {step + 1}", *numbers)
+                    for step, numbers in enumerate(zip(found, expected, distance, strict=True))
+                ]
+        result[name] = entry
+    return Findings(_checks(result, cases, parameters), _table(result), {"settings": result})
+
+
+def _checks(result: dict[str, Any], cases: list[Case], parameters: Parameters) -> list[Check]:
+    shares = {name: np.array(entry["shares"]) for name, entry in result.items()}
+    own = {name: np.array(entry["own"]) for name, entry in result.items()}
+    detail = f"Student's {LEVEL:.0%} interval over networks, paired"
+    lowest = f"{min(parameters.densities):.0%}"
+    return [
+        within_own_error("uniform density, share of translations by step: |network - exact chain|", cases),
+        Check.interval_at_most(
+            f"share of translations at step 1: density {lowest} minus uniform",
+            mean_interval(shares[lowest][:, 0] - shares[UNIFORM][:, 0], LEVEL),
+            0.0,
+            detail,
+        ),
+        Check.interval_at_most(
+            "-ln p of the true token given the network's own likeliest first step: two stages minus one (nats)",
+            mean_interval(own[TWICE] - own[UNIFORM], LEVEL),
+            0.0,
+            detail,
+        ),
+    ]
+
+
+def _table(result: dict[str, Any]) -> Table:
+    columns = ["noise", "step", "translations, drawn", "s.e.", "exact", "translations, likeliest", "nats at own output"]
+    rows: list[list[Any]] = []
+    for name, entry in result.items():
+        shares, greedy = np.array(entry["shares"]), np.array(entry["greedy"])
+        for step in range(shares.shape[1]):
+            error = float(shares[:, step].std(ddof=1) / np.sqrt(len(shares)))
+            exact = float(entry["exact"][step]) if "exact" in entry else None
+            own = float(np.mean(entry["own"])) if step == 1 else None
+            rows.append(
+                [name, step + 1, float(shares[:, step].mean()), error, exact, float(greedy[:, step].mean()), own]
+            )
+    return Table(columns, rows)
+
+
+def draw(data: Mapping[str, Any]) -> Figure:
+    """Share of translations against steps, drawn and likeliest, for each noise."""
+    with style():
+        figure, panels = new_figure(1, 2)
+        for axes, kind, title in ((panels[0], "shares", "tokens drawn"), (panels[1], "greedy", "likeliest tokens")):
+            for index, (name, entry) in enumerate(data["settings"].items()):
+                values = np.array(entry[kind])
+                steps = np.arange(1, values.shape[1] + 1)
+                colour = COLOURS[index % len(COLOURS)]
+                if kind == "shares" and "exact" in entry:
+                    axes.plot(steps, entry["exact"], DASHES[index], color=colour, label=f"{name}, exact chain")
+                axes.errorbar(
+                    steps + 0.05 * (index - 1),
+                    values.mean(axis=0),
+                    yerr=2 * values.std(axis=0, ddof=1) / np.sqrt(len(values)),
+                    fmt=MARKERS[index],
+                    color=colour,
+                    capsize=2,
+                    label=f"{name}, networks (2 s.e.)",
+                )
+            axes.set(
+                xlabel="refinement steps", ylabel="outputs that are translations (share)", ylim=(0, 1), title=title
+            )
+            axes.set_xticks(steps)
+        panels[0].legend(fontsize=7)
+    return figure
+
+
+CLAIM = Claim(
+    id="P3",
+    name="mask-ratio-and-training-stages",
+    title="Uniform noise teaches the first parallel step; a second stage teaches to mend one's own output",
+    statement=(
+        "T5s that refine are trained with a fixed share of noised tokens, with a uniform one, and with a second stage "
+        "on their own likeliest output. With uniform noise the share of translations after t drawn steps is that of "
+        "the exact chain up to the network's own error. A low fixed share hardly ever shows a target of masks alone, "
+        "and gives no more translations at step 1 than the uniform one. With the second stage the true tokens are at "
+        "least as likely after the network's own first step as without. What both do to the output is reported, "
+        "whichever way it falls."
+    ),
+    source="Li et al. 2024 (arXiv:2407.21046), section 5; PaDIR's training recipe",
+    parameters=Parameters,
+    compute=compute,
+    figures=(
+        FigureSpec(
+            "steps",
+            "Share of outputs that are possible translations against refinement steps, for each noise of training: "
+            "drawn tokens (left) and likeliest tokens (right). Lines: exact chain of each noise. Marks: networks.",
+            draw,
+        ),
+    ),
+)

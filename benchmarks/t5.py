@@ -1,0 +1,342 @@
+"""Decoding and training of the T5 beside transformers and CTranslate2, and refinement beside our own greedy decoder.
+
+    python benchmarks/t5.py [--batch 1,8,64] [--steps 1,2,4,8] [--rounds 9] [--threads 2] [--basic] [--training]
+        [--figure FILE]
+
+All networks have the same random float32 weights: width 256, feed-forward 512, 4 heads of 64, 4 + 4 layers, 8,192
+pieces. Sources and targets have 32 tokens; EOS is put off to the last, so that every method does the same work. The
+token sequences of the peers are compared with ours ("same tokens").
+
+Methods are timed in turn, one call each, over and over; a ratio is the median over the rounds of (its baseline's
+milliseconds / its own), so that a load that comes and goes hits both. Greedy decoding is compared with each peer,
+refinement with our own greedy decoder, which is the honest baseline. ``processor`` is the median processor time, all
+threads summed; compare it where the machine is busy. All methods run on the same ``--threads`` processors.
+
+Refinement rows: plain (all T passes), "early exit" (a sentence stops at its fixed point; the mean number of passes
+depends on the network, here a random one, and is printed), "partial logits" (mask-predict of rejected positions: after
+the first pass only these get logits), "1 layer" (a decoder of one layer, for both decoders). ``--basic`` leaves the
+last three out. ``--training`` times a training step (gradient and Adam update, batch of the largest size, dropout 0.1)
+against torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+LENGTH = 32
+SIZES = {"vocab_size": 8192, "d_model": 256, "d_kv": 64, "d_ff": 512, "num_heads": 4, "num_layers": 4}
+OURS = "greedy"
+
+
+class Method(NamedTuple):
+    """One way to decode a batch; ``call`` returns target ids, or None where they are not to be compared."""
+
+    name: str
+    call: Callable[[], Any]
+    baseline: str | None = None
+    note: str = ""
+
+
+class Timing(NamedTuple):
+    """Milliseconds of each round, wall clock and processor."""
+
+    wall: list[float]
+    processor: list[float]
+
+
+def in_turn(methods: list[Method], rounds: int) -> dict[str, Timing]:
+    """Time every method once a round, after a call that compiles and warms up."""
+    for method in methods:
+        method.call()
+    found = {method.name: Timing([], []) for method in methods}
+    for turn in range(rounds):
+        # Another one goes first in each round, so that none always follows the same neighbour.
+        first = turn % len(methods)
+        for method in methods[first:] + methods[:first]:
+            start, processor = time.perf_counter(), time.process_time()
+            method.call()
+            found[method.name].processor.append(1000 * (time.process_time() - processor))
+            found[method.name].wall.append(1000 * (time.perf_counter() - start))
+    return found
+
+
+def ratio(baseline: list[float], own: list[float]) -> float:
+    return statistics.median(theirs / ours for theirs, ours in zip(baseline, own, strict=True))
+
+
+def row(batch: int, name: str, timing: Timing) -> str:
+    return f"{batch:>5}  {name:<24}{statistics.median(timing.wall):>10.1f}{statistics.median(timing.processor):>11.1f}"
+
+
+def make_network(decoder_layers: int) -> Any:
+    """Our autoregressive network with random weights."""
+    from flax import nnx
+
+    from simulators.t5.config import T5Config
+    from simulators.t5.network import T5
+
+    config = T5Config(**SIZES, num_decoder_layers=decoder_layers, max_target_length=LENGTH)  # type: ignore[arg-type]
+    return T5(config, nnx.Rngs(0))
+
+
+def torch_network(network: Any, folder: str) -> Any:
+    """The same weights in transformers, or None where it is absent."""
+    try:
+        import torch
+        import transformers
+    except ImportError as missing:
+        print(f"transformers is left out: {missing}")
+        return None
+    from simulators.t5.checkpoints import save_checkpoint
+
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    transformers.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    save_checkpoint(network, folder)
+    return transformers.T5ForConditionalGeneration.from_pretrained(folder).eval()
+
+
+def ctranslate2_translator(torch_model: Any, folder: str) -> Any:
+    """The same weights in CTranslate2, float32, or None where it is absent. Piece i is called "i"."""
+    try:
+        import ctranslate2
+        from ctranslate2.converters.transformers import T5Loader
+    except ImportError as missing:
+        print(f"CTranslate2 is left out: {missing}")
+        return None
+    import torch
+
+    pieces = {str(index): index for index in range(SIZES["vocab_size"])}
+    tokenizer = SimpleNamespace(
+        pad_token="0", eos_token="1", unk_token="2", get_vocab=lambda: pieces, convert_ids_to_tokens=str
+    )
+    with torch.no_grad():
+        specification = T5Loader()(torch_model, tokenizer)
+    specification.validate()
+    specification.optimize("float32")
+    specification.save(folder)
+    threads = len(os.sched_getaffinity(0))
+    return ctranslate2.Translator(folder, device="cpu", compute_type="float32", inter_threads=1, intra_threads=threads)
+
+
+def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
+    """Greedy decoding of the peers that are there."""
+    found = []
+    if torch_model is not None:
+        import torch
+
+        ids = torch.tensor(source)
+
+        def generate() -> Any:
+            options = {"max_new_tokens": LENGTH, "min_new_tokens": LENGTH, "do_sample": False}
+            with torch.inference_mode():
+                return torch_model.generate(ids, attention_mask=torch.ones_like(ids), **options)[:, 1:].numpy()
+
+        found.append(Method("transformers greedy", generate))
+    if translator is not None:
+        words = [[str(piece) for piece in row] for row in source]
+
+        def translate() -> Any:
+            length = {"max_decoding_length": LENGTH, "min_decoding_length": LENGTH}
+            results = translator.translate_batch(words, beam_size=1, **length)
+            return [[int(word) for word in result.hypotheses[0]] for result in results]
+
+        found.append(Method("CTranslate2 greedy", translate))
+    return found
+
+
+def greedy(name: str, network: Any, source: Any, baseline: str | None = None) -> Method:
+    from simulators.t5.autoregressive import AutoregressiveDecoder, GenerationSettings
+
+    decoder = AutoregressiveDecoder(network, GenerationSettings(max_length=LENGTH, min_length=LENGTH))
+    return Method(name, lambda: decoder(source).tokens, baseline)
+
+
+def refinements(name: str, network: Any, source: Any, steps: list[int], baseline: str, **settings: Any) -> list[Method]:
+    """Refinement from the weights of an autoregressive network; the true lengths are given."""
+    import numpy as np
+
+    from simulators.t5.checkpoints import adapt
+    from simulators.t5.refine import RefinementDecoder, RefinementSettings
+
+    refining = adapt(network, length_predictor="oracle")
+    decoder = RefinementDecoder(refining, RefinementSettings(**settings))
+    lengths = np.full(len(source), LENGTH)
+    found = []
+    for count in steps:
+
+        def decode(count: int = count) -> None:
+            decoder(source, lengths, steps=count)
+
+        note = f"{decoder(source, lengths, steps=count).steps.mean():.1f} passes" if decoder.settings.early_exit else ""
+        found.append(Method(f"{name}, T = {count}", decode, baseline, note))
+    return found
+
+
+def compare(
+    batch: int, steps: list[int], rounds: int, basic: bool, torch_model: Any, translator: Any
+) -> dict[str, Any]:
+    """Time and print every method at one batch size."""
+    import numpy as np
+
+    from simulators.t5.rejecters import LinearSchedule
+
+    source = np.random.default_rng(0).integers(3, SIZES["vocab_size"], (batch, LENGTH))
+    source[:, -1] = 1
+    network = make_network(SIZES["num_layers"])
+    methods = [greedy(OURS, network, source), *peers(torch_model, translator, source)]
+    methods += refinements("refinement", network, source, steps, OURS, early_exit=False)
+    if not basic:
+        methods += refinements("early exit", network, source, steps[-1:], OURS)
+        partial: dict[str, Any] = {"rejecter": LinearSchedule(), "replacement": "initial", "update": "rejected"}
+        methods += refinements("partial logits", network, source, steps[1:], OURS, early_exit=False, **partial)
+        shallow = make_network(1)
+        methods.append(greedy("greedy, 1 layer", shallow, source, OURS))
+        methods += refinements("1 layer", shallow, source, steps, "greedy, 1 layer", early_exit=False)
+    tokens = methods[0].call()
+    times = in_turn(methods, rounds)
+    ours = times[OURS]
+    for method in methods:
+        own = times[method.name]
+        line = row(batch, method.name, own)
+        if method.baseline is not None:
+            base = times[method.baseline]
+            line += f"{ratio(base.wall, own.wall):>9.2f}{ratio(base.processor, own.processor):>11.2f}"
+            line += f"  times as fast as {method.baseline}" + f"  {method.note}" * bool(method.note)
+        elif method.name != OURS:
+            same = np.array_equal(np.asarray(method.call())[:, : LENGTH - 1], tokens[:, : LENGTH - 1])
+            line += f"{ratio(own.wall, ours.wall):>9.2f}{ratio(own.processor, ours.processor):>11.2f}"
+            line += f"  ours is so many times as fast; same tokens: {'yes' if same else 'NO'}"
+        print(line, flush=True)
+    return times
+
+
+def train(batch: int, rounds: int, torch_model: Any) -> None:
+    """A training step of both, gradient and Adam update."""
+    import jax
+    import numpy as np
+    from flax import nnx
+
+    from simulators.t5.corpus import Batch
+    from simulators.t5.objective import ObjectiveSettings
+    from simulators.t5.optimiser import OptimiserSettings
+    from simulators.t5.training import programs
+
+    network = make_network(SIZES["num_layers"])
+    rng = np.random.default_rng(0)
+    ids, target = (rng.integers(3, SIZES["vocab_size"], (batch, LENGTH)).astype(np.int32) for _ in range(2))
+    program = programs(network.config, ObjectiveSettings(), OptimiserSettings(), 1000)
+    leaves = jax.tree.leaves(nnx.split(network, nnx.Param)[1])
+    state = {"leaves": leaves, "moments": program.start(leaves)}
+
+    def ours() -> None:
+        gradient, _ = program.gradient(state["leaves"], Batch(ids, target), jax.random.key(0))
+        state["leaves"], state["moments"] = program.update(state["leaves"], state["moments"], gradient)
+        jax.block_until_ready(state["leaves"])
+
+    methods = [Method("training step", ours)]
+    if torch_model is not None:
+        import torch
+
+        torch_model.train()
+        adam = torch.optim.AdamW(torch_model.parameters(), lr=1e-5)
+        source, labels = torch.tensor(ids, dtype=torch.long), torch.tensor(target, dtype=torch.long)
+
+        def theirs() -> None:
+            adam.zero_grad()
+            torch_model(input_ids=source, labels=labels).loss.backward()
+            adam.step()
+
+        methods.append(Method("torch training step", theirs))
+    times = in_turn(methods, rounds)
+    own = times["training step"]
+    for name, timing in times.items():
+        line = (
+            f"{batch:>5}  {name:<24}{statistics.median(timing.wall):>10.1f}{statistics.median(timing.processor):>11.1f}"
+        )
+        if timing is not own:
+            line += f"{ratio(timing.wall, own.wall):>9.2f}{ratio(timing.processor, own.processor):>11.2f}"
+            line += "  ours is so many times as fast"
+        print(line, flush=True)
+
+
+def draw(found: dict[int, dict[str, Any]], steps: list[int], file: Path) -> None:
+    """Milliseconds a sentence against refinement steps, with our greedy decoder and the peers as lines."""
+    from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, render, style
+
+    with style():
+        figure, panels = new_figure(1, len(found))
+        for axes, (batch, times) in zip(panels, sorted(found.items()), strict=True):
+            lines = [name for name in ("transformers greedy", "CTranslate2 greedy", OURS) if name in times]
+            for index, name in enumerate(lines):
+                height = statistics.median(times[name].wall) / batch
+                axes.axhline(height, label=name, color=COLOURS[index], linestyle=DASHES[index])
+            for index, name in enumerate(("refinement", "partial logits", "1 layer"), start=len(lines)):
+                points = [
+                    (count, statistics.median(times[f"{name}, T = {count}"].wall) / batch)
+                    for count in steps
+                    if f"{name}, T = {count}" in times
+                ]
+                if points:
+                    look: dict[str, Any] = {
+                        "color": COLOURS[index],
+                        "linestyle": DASHES[index],
+                        "marker": MARKERS[index],
+                    }
+                    axes.plot(
+                        *zip(*points, strict=True), label=name if name != "1 layer" else "refinement, 1 layer", **look
+                    )
+            axes.set(xlabel="refinement steps T", ylabel="ms per sentence", xscale="log", yscale="log")
+            axes.set_title(f"batch {batch}")
+            axes.set_xticks(steps, [str(count) for count in steps])
+            axes.minorticks_off()
+        panels[0].legend()
+    file.write_bytes(render(figure, file.suffix.lstrip(".") or "png"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", default="1,8,64", help="sentences at once")
+    parser.add_argument("--steps", default="1,2,4,8", help="refinement steps T")
+    parser.add_argument("--rounds", type=int, default=9, help="calls of each method (default 9)")
+    parser.add_argument("--threads", type=int, default=2, help="processors that every method may use (default 2)")
+    parser.add_argument("--basic", action="store_true", help="no early exit, partial logits, shallow decoder")
+    parser.add_argument("--training", action="store_true", help="a training step too")
+    parser.add_argument("--figure", type=Path, help="draw milliseconds against steps into this file (png, svg, pdf)")
+    options = parser.parse_args()
+    from experiments.parameters import parse_numbers
+
+    batches = [int(value) for value in parse_numbers(options.batch, "batch", whole=True)]
+    steps = [int(value) for value in parse_numbers(options.steps, "steps", whole=True)]
+    # Libraries size their pools of threads by the processors that they may run on, or by this variable.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+
+    print(f"{options.threads} processor(s), load {os.getloadavg()[0]:.1f}, {options.rounds} rounds, {LENGTH} tokens")
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        torch_model = torch_network(make_network(SIZES["num_layers"]), first)
+        translator = None if torch_model is None else ctranslate2_translator(torch_model, second)
+        head = f"{'batch':>5}  {'method':<24}{'ms':>10}{'processor':>11}{'ratio':>9}{'processor':>11}"
+        print(head, flush=True)
+        found = {
+            batch: compare(batch, steps, options.rounds, options.basic, torch_model, translator) for batch in batches
+        }
+        if options.training:
+            train(max(batches), options.rounds, torch_model)
+    if options.figure:
+        draw(found, steps, options.figure)
+        print(f"figure: {options.figure}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -175,7 +175,7 @@ def draw_incompatibility(data: Mapping[str, Any]) -> Figure:
         for axes in (left, right):
             axes.set_xticks(list(groups), [str(n) for n in groups])
             axes.minorticks_off()
-            axes.legend()
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return figure
 
 

@@ -191,10 +191,11 @@ def _table(blocks: list[dict[str, Any]], kernels: list[dict[str, Any]], steps: i
         losses = np.array([row["losses"] for row in chosen])
         for place, k in enumerate(chosen[0]["sizes"]):
             mean, spread = float(losses[:, place].mean()), float(losses[:, place].std(ddof=1))
-            table.append([f"block update, J = {coupling:g}, k = {k}", float(chosen[0]["floors"][place]), mean, spread])
+            floor = max(0.0, float(chosen[0]["floors"][place]))
+            table.append([f"block update, J = {coupling:g}, k = {k}", floor, mean, spread])
     for name in dict.fromkeys(row["target"] for row in kernels):
         values = np.array([row["loss"] for row in kernels if row["target"] == name])
-        floor = next(row["floor"] for row in kernels if row["target"] == name)
+        floor = max(0.0, next(row["floor"] for row in kernels if row["target"] == name))
         table.append([name, floor, float(values.mean()), float(values.std(ddof=1))])
     return Table(columns, table)
 
@@ -225,16 +226,10 @@ def draw_blocks(data: Mapping[str, Any]) -> Figure:
                     label=f"trained, J = {coupling:g}" if place == 0 else None,
                 )
             excess = [_excess(rows, coupling, count) for count in steps]
-            right.errorbar(
-                steps,
-                [values.mean() for values in excess],
-                yerr=[values.std(ddof=1) for values in excess],
-                marker=MARKERS[index % 8],
-                linestyle=DASHES[index % 8],
-                color=colour,
-                capsize=3,
-                label=f"J = {coupling:g} (bars: s.d.)",
-            )
+            middle = [np.exp(np.log(values).mean()) for values in excess]
+            right.plot(steps, middle, linestyle=DASHES[index % 8], color=colour, label=f"J = {coupling:g}")
+            for count, values in zip(steps, excess, strict=True):
+                right.plot([count] * len(values), values, MARKERS[index % 8], color=colour, alpha=0.6)
         left.set(xlabel="masked sites k", ylabel="loss against the block update (nats)")
         left.set_xticks(rows[0]["sizes"])
         left.set_title(f"ring of {data['ring']} sites, {steps[-1]} training steps")
@@ -286,7 +281,7 @@ CLAIM = Claim(
             "blocks",
             "Left: loss of trained Transformers as parallel block updates (marks, one for each network) and the "
             "conditional total correlation, below which no product kernel comes (lines). Right: what is left above "
-            "that floor against the length of training (measured).",
+            "that floor against the length of training (marks: one for each network, lines: geometric mean).",
             draw_blocks,
         ),
         FigureSpec(

@@ -176,12 +176,9 @@ class _Progress:
         self._bars = Progress(*columns, console=Console(stderr=True), speed_estimate_period=120)
         self._task = self._bars.add_task("cells", total=total, failed="")
         self._interactive = self._bars.console.is_terminal
-        self._started = 0.0
+        self._first: tuple[float, int] | None = None
 
     def __enter__(self) -> _Progress:
-        import time
-
-        self._started = time.monotonic()
         if self._interactive and self.total:
             self._bars.start()
         return self
@@ -197,12 +194,16 @@ class _Progress:
         from experiments.sweeps.estimate import in_words
 
         self.done += len(outcomes)
+        if self._first is None:  # what starting the workers took says nothing of the time left
+            self._first = time.monotonic(), self.done
         self.failed += sum(outcome.error is not None for outcome in outcomes)
         failed = f"{self.failed} failed" if self.failed else ""
         self._bars.update(self._task, completed=self.done, failed=failed)
         tenth = 10 * self.done // self.total
         if not self._interactive and tenth > self._shown:
             self._shown = tenth
-            left = (time.monotonic() - self._started) * (self.total - self.done) / self.done
-            rest = f", about {in_words(left)} left" if self.done < self.total else ""
+            since, before = time.monotonic() - self._first[0], self._first[1]
+            rest = ""
+            if before < self.done < self.total:
+                rest = f", about {in_words(since * (self.total - self.done) / (self.done - before))} left"
             click.echo(f"{self.done}/{self.total} cells{', ' + failed if failed else ''}{rest}", err=True)

@@ -99,28 +99,25 @@ def compute_chunk(subject_name: str, code: str, keys: Sequence[tuple[str, int]])
     Raises:
         OtherCode: this process runs another version of the code.
     """
-    prepare_process()
     if code_version(subject_name) != code:
         raise OtherCode(f"the sweep was planned by {code}, but a worker runs {code_version(subject_name)}")
+    return ChunkResult(compute_in_this_process(subject_name, keys), own_provenance())
+
+
+def compute_in_this_process(subject_name: str, keys: Sequence[tuple[str, int]]) -> list[Outcome]:
+    """Compute some cells here, on one thread for each numerical library and compiled kernel.
+
+    What the user has set wins: XLA reads it when it is first imported, `theory.samplers` whenever it starts.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
     from threadpoolctl import threadpool_limits
 
     from experiments.sweeps.subjects import load_subject
 
     subject = load_subject(subject_name)
     with threadpool_limits(limits=1):
-        outcomes = [compute_cell(subject, CellKey(*key)) for key in keys]
-    return ChunkResult(outcomes, own_provenance())
-
-
-def prepare_process() -> None:
-    """One thread for each numerical library and compiled kernel; what the user has set wins.
-
-    BLAS and XLA read this when they are first imported, `theory.samplers` whenever it starts.
-    """
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-    os.environ.setdefault("MPLBACKEND", "Agg")
+        return [compute_cell(subject, CellKey(*key)) for key in keys]
 
 
 @cache

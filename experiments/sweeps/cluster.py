@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from experiments.sweeps.cell import prepare_process
 from experiments.sweeps.interrupts import held_back
 from theory.errors import InvalidInput
 
@@ -46,7 +45,6 @@ def local_cluster(workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    prepare_process()
     with dask.config.set(_SETTINGS), _quiet():
         cluster = None
         try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,15 +99,23 @@ class _Run:
             self.fill()
             while self.tasks:
                 outcomes: dict[str, list[Outcome]] = {}
+                stopped: SweepStopped | None = None
                 for future, result in self.ended():
-                    for source, found in self.outcomes(self.tasks.pop(future), future.status, result):
-                        outcomes.setdefault(source, []).extend(found)
-                self.fill()  # the workers go on while the outcomes are written
+                    try:
+                        for source, found in self.outcomes(self.tasks.pop(future), future.status, result):
+                            outcomes.setdefault(source, []).extend(found)
+                    except SweepStopped as reason:  # what has arrived with it is kept first
+                        stopped = reason
+                if stopped is None:
+                    self.fill()  # the workers go on while the outcomes are written
                 for source, found in outcomes.items():
                     self.store.write(self.subject, self.code, found, source)
                     self.report(found)
+                if stopped is not None:
+                    raise stopped
         except BaseException:
-            self.client.cancel(list(self.tasks), force=True)
+            with suppress(OSError, TimeoutError):  # a courtesy to a cluster that others use
+                self.client.cancel(list(self.tasks), force=True)
             raise
 
     def ended(self) -> list[tuple[Future, Any]]:
@@ -117,12 +126,18 @@ class _Run:
         return list(self.completed.next_batch(block=False))
 
     def look_after_workers(self) -> None:
-        """Count the threads, and start workers of the sweep's own cluster again that did not come back."""
+        """Count the threads, and see that all workers are there."""
         if time.monotonic() - self.looked < LOOK_AGAIN:
             return
-        workers = self.client.nthreads()
-        self.threads, self.looked = max(1, sum(workers.values())), time.monotonic()
-        if len(workers) < self.wanted and self.client.cluster is not None:
+        self.looked = time.monotonic()
+        with suppress(OSError, TimeoutError):  # a scheduler that is gone is noticed by its cancelled chunks
+            workers = self.client.nthreads()
+            self.threads = max(1, sum(workers.values()))
+            self.revive(len(workers))
+
+    def revive(self, workers: int) -> None:
+        """Start workers of the sweep's own cluster again that did not come back."""
+        if workers < self.wanted and self.client.cluster is not None:
             # Dask restarts a worker that dies, but not one that dies, or takes very long, while it starts.
             self.client.cluster.scale(self.wanted)
 
@@ -161,8 +176,11 @@ class _Run:
         error = result[1] if isinstance(result, tuple) else result
         if isinstance(error, OtherCode):
             raise SweepStopped(f"{error}: the code was changed meanwhile, or the workers have another version")
+        if status != "error":
+            raise SweepStopped("the scheduler is gone")
         if not isinstance(error, KilledWorker):
-            raise SweepStopped(f"the cluster is gone ({' '.join(str(error).split()) or type(error).__name__})")
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise SweepStopped(f"the workers cannot compute this ({reason}); do they have the package installed?")
         if not task.alone:
             self.suspects.extend(Task([key], alone=True) for key in task.keys)
             return []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
-from experiments.sweeps.cell import CellKey, compute_cell, prepare_process
+from experiments.sweeps.cell import CellKey, compute_in_this_process
 from experiments.sweeps.interrupts import held_back
 
 PATIENCE = 20.0
@@ -47,27 +47,28 @@ def by_timing(subject_name: str, cells: Sequence[CellKey], patience: float = PAT
         process.start()
     sender.close()
     seconds: list[float] = []
+    died = False
     try:
         while len(seconds) < len(chosen) and receiver.poll(max(0.0, patience - (time.monotonic() - clock))):
             seconds.append(receiver.recv())
     except EOFError:
-        pass  # the process ended: such a cell will be recorded as failed
+        died = True
     finally:
         process.kill()
         process.join()
+    elapsed = time.monotonic() - clock
+    if not seconds and died:
+        return Estimate(elapsed, "the middle cell ended its process; such cells will be recorded as failed")
     if not seconds:
-        return Estimate(time.monotonic() - clock, f"at least; the middle cell did not end within {patience:.0f} s")
+        return Estimate(elapsed, f"at least; the middle cell did not end within {patience:.0f} s")
     warm = seconds[1:] or seconds
     return Estimate(sum(warm) / len(warm), f"mean of {len(warm)} timed cells: first, middle and last of the design")
 
 
 def _time_cells(sender: Connection, subject_name: str, keys: Sequence[tuple[str, int]]) -> None:
-    prepare_process()
-    from experiments.sweeps.subjects import load_subject
-
-    subject = load_subject(subject_name)
     for key in keys:
-        sender.send(compute_cell(subject, CellKey(*key)).duration)
+        (outcome,) = compute_in_this_process(subject_name, [key])
+        sender.send(outcome.duration)
 
 
 def in_words(seconds: float) -> str:

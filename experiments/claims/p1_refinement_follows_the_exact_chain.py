@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.learned import mean_interval
 from experiments.parameters import parameter
 from experiments.translation import Decoding, Training, fresh_rows, noise_of, small_language, train, training_pairs
@@ -19,7 +19,7 @@ from experiments.translation_exact import Exact, coherent, distances, measured, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEVEL = 0.99
+LEVEL = 0.95
 """Confidence level of intervals over networks."""
 
 MEASURES = {"possible": possible, "coherent": coherent, "stutters": stutters}
@@ -81,7 +81,21 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
                     for step, numbers in enumerate(zip(found, expected[name], distance, strict=True))
                 ]
         rows.append(row)
-    return Findings(_checks(rows, cases), _table(rows), {"rows": rows})
+    data = {"rows": rows, "curve": _first_step_curve(parameters, seed)}
+    return Findings(_checks(rows, cases), _table(rows), data)
+
+
+def _first_step_curve(parameters: Parameters, seed: int) -> dict[str, Any]:
+    """Exact shares at the first step for weights on a grid, from the closed forms of the language."""
+    grid = np.linspace(min(0.5, *parameters.weights), 1.0, 21)
+    sentences = fresh_rows(small_language((0.5, 0.5), parameters.doubling, longest=parameters.longest), 256, seed)
+    together, repeated = [], []
+    for weight in grid:
+        language = small_language((weight, 1 - weight), parameters.doubling, longest=parameters.longest)
+        pairs = [(source, int(length)) for source, length in zip(sentences.sources, sentences.lengths, strict=True)]
+        together.append(np.mean([language.coherent_probability(length) for _, length in pairs]))
+        repeated.append(np.mean([language.expected_stutters(*pair) / max(pair[1] - 1, 1) for pair in pairs]))
+    return {"weights": grid, "one register": together, "repeated neighbours": repeated}
 
 
 def _checks(rows: list[dict[str, Any]], cases: dict[str, list[Case]]) -> list[Check]:
@@ -141,7 +155,9 @@ def draw_steps(data: Mapping[str, Any]) -> Figure:
                 values = np.array(row["learned"][name])
                 steps = np.arange(1, values.shape[1] + 1)
                 colour = COLOURS[index % len(COLOURS)]
-                axes.plot(steps, row["exact"][name], "-", color=colour, label=f"w = {row['weight']:g}, exact chain")
+                axes.plot(
+                    steps, row["exact"][name], DASHES[index], color=colour, label=f"w = {row['weight']:g}, exact chain"
+                )
                 axes.errorbar(
                     steps + 0.05 * (index - (len(data["rows"]) - 1) / 2),
                     values.mean(axis=0),
@@ -164,17 +180,17 @@ def draw_first_step(data: Mapping[str, Any]) -> Figure:
     with style():
         figure, (axes,) = new_figure()
         x = [row["weight"] for row in rows]
-        law = [row["law"] for row in rows]
-        axes.plot(x, law, "-", color=COLOURS[0], label="one register: mean of Σ w$_z^l$")
-        stutter = [row["exact"]["stutters"][0] for row in rows]
-        axes.plot(x, stutter, "--", color=COLOURS[1], label="repeated neighbours, exact")
+        curve = data["curve"]
+        for index, label in enumerate(("one register: mean of Σ w$_z^l$", "repeated neighbours, exact")):
+            values = curve[("one register", "repeated neighbours")[index]]
+            axes.plot(curve["weights"], values, DASHES[index], color=COLOURS[index], label=label)
         series = (("coherent", "one register"), ("stutters", "repeated neighbours"))
         for index, (name, title) in enumerate(series):
             for place, row in enumerate(rows):
                 values = [network[0] for network in row["learned"][name]]
-                label = f"{title}, networks" if place == 0 else None
+                shown = f"{title}, networks" if place == 0 else None
                 axes.plot(
-                    [x[place]] * len(values), values, MARKERS[index], color=COLOURS[index], alpha=0.6, label=label
+                    [x[place]] * len(values), values, MARKERS[index], color=COLOURS[index], alpha=0.6, label=shown
                 )
         axes.set(xlabel="weight w of the first register", ylabel="share at the first step", ylim=(0, None))
         axes.legend()

@@ -33,7 +33,7 @@ from theory.laws.parallel_language import ParallelLanguage
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEVEL = 0.99
+LEVEL = 0.95
 """Confidence level of intervals over networks."""
 
 MEASURES = {"coherent": coherent, "stutters": stutters}

@@ -30,7 +30,7 @@ from theory.errors import InvalidInput
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEVEL = 0.99
+LEVEL = 0.95
 """Confidence level of intervals over networks."""
 
 UNIFORM, TWICE = "uniform", "uniform, 2 stages"

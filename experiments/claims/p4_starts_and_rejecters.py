@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from simulators.t5.refine import RefinementSettings
 
-LEVEL = 0.99
+LEVEL = 0.95
 """Confidence level of intervals over networks."""
 
 MEASURES = {"possible": possible, "stutters": stutters}

@@ -39,12 +39,13 @@ def test_holds_and_draws_every_figure() -> None:
 
 def test_a_chain_of_another_noise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Exact.expected
-    other = Noise(None, 0.8, 0.1, 2)
+    other = Noise(None, 0.0, 0.9, 2)
 
     def wrong(self: Exact, *arguments: object) -> np.ndarray:
         return right(Exact(self.language, other, self.weighting), *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Exact, "expected", wrong)
+    monkeypatch.setattr(p1, "train", stand_in_train(0.001))
     assert findings().checks[0].verdict is VIOLATED
 
 

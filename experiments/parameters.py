@@ -16,6 +16,8 @@ import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from theory.errors import InvalidInput
@@ -70,13 +72,16 @@ class Description:
     rule: Rule
 
 
-def describe(parameters: type) -> dict[str, Description]:
+@cache
+def describe(parameters: type) -> Mapping[str, Description]:
     """The parameters of a dataclass by name, in the order in which they are declared."""
     types = typing.get_type_hints(parameters)
-    return {
-        field.name: Description(field.name, types[field.name], field.default, field.metadata["rule"])
-        for field in dataclasses.fields(parameters)
-    }
+    return MappingProxyType(
+        {
+            field.name: Description(field.name, types[field.name], field.default, field.metadata["rule"])
+            for field in dataclasses.fields(parameters)
+        }
+    )
 
 
 def build(parameters: type, profile: str = "quick", values: Mapping[str, Any] | None = None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from experiments.sweeps.interrupts import held_back
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CONNECT = 15
 """Seconds within which a scheduler must answer."""
+
+CLOSE = 20
+"""Seconds within which the workers of a cluster should end; on a very busy machine they may take longer."""
 
 _SETTINGS = {
     # A task waits with the scheduler, not in a worker's queue: when a worker dies, only what it ran is suspected.
@@ -61,7 +64,9 @@ def local_cluster(workers: int) -> Iterator[Client]:
                 yield client
         finally:
             if cluster is not None:
-                cluster.close(timeout=5)
+                # Everything is stored by now, and the workers end with this process at the latest.
+                with suppress(TimeoutError):
+                    cluster.close(timeout=CLOSE)
 
 
 @contextmanager

@@ -223,10 +223,12 @@ def draw_family(data: Mapping[str, Any]) -> Figure:
 
 def draw_networks(data: Mapping[str, Any]) -> Figure:
     """Error of the Transformers' laws against the number of samples."""
+    from matplotlib.ticker import LogLocator
+
     rows = data["networks"]
     counts = sorted({row["samples"] for row in rows})
     with style():
-        figure, axes = new_figure(1, 2)
+        figure, axes = new_figure(1, 2, width=9.2, height=4.0)
         for panel, key, label in (
             (axes[0], "decoded", "law decoded from left to right"),
             (axes[1], "scanned", "stationary law of the single-site scan"),
@@ -246,8 +248,11 @@ def draw_networks(data: Mapping[str, Any]) -> Figure:
             panel.set(xscale="log", yscale="log", xlabel="training sequences n", ylabel="TV to p (bars: 2 s.e.)")
             panel.set_xticks(counts, [str(n) for n in counts])
             panel.minorticks_off()
+            panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+            panel.yaxis.set_major_formatter("{x:g}")
+            panel.yaxis.set_minor_formatter("{x:g}")
             panel.set_title(label)
-        axes[1].legend(ncols=2)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

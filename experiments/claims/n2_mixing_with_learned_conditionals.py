@@ -161,11 +161,11 @@ def _mask_predict(model: ConditionalModel, passes: int) -> Array:
 def draw_curves(data: Mapping[str, Any]) -> Figure:
     """Distance to the data law against sampling steps."""
     with style():
-        figure, (left, right) = new_figure(1, 2)
+        figure, (left, right) = new_figure(1, 2, width=9.6, height=4.2)
         for index, (name, exact) in enumerate(data["exact"].items()):
-            left.plot(data["times"], exact, "-", color=COLOURS[index], label=f"{name}, exact conditionals")
+            left.plot(data["times"], exact, "-", color=COLOURS[index], label=f"{name}, exact")
             for number, network in enumerate(data["networks"]):
-                label = f"{name}, learned (one run for each network)" if number == 0 else None
+                label = f"{name}, learned" if number == 0 else None
                 left.plot(
                     data["times"][::4],
                     network["curves"][name][::4],
@@ -181,7 +181,7 @@ def draw_curves(data: Mapping[str, Any]) -> Figure:
             right.plot(data["passes"], network["mask_predict"], MARKERS[1], color=COLOURS[1], alpha=0.6, label=label)
         right.set(xlabel="passes T of mask-predict", ylabel="TV of the output law to p", ylim=(0, None))
         right.set_xticks(data["passes"])
-        left.legend(fontsize=6)
+        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
         right.legend()
     return figure
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from experiments.cli.t5.data import data_options
+
+if TYPE_CHECKING:
+    from simulators.t5.corpus import Corpus
+    from simulators.t5.parallel_text import Pairs
+    from simulators.t5.vocabulary import Vocabulary
 
 SIZES = {
     "width": ("d_model", 256, "Width of the states."),
@@ -81,25 +86,16 @@ def train(folder: Path, **options: Any) -> None:
     """
     from experiments.cli.t5.data import read_data
     from experiments.cli.t5.progress import training_progress
-    from simulators.t5.corpus import make_corpus
     from simulators.t5.training import Interrupted, fit, read_history
 
+    settings = _settings(options)
     data = read_data(options)
     network, start = _network(options, data.vocabulary.size)
-    corpora = [
-        None if pairs is None else make_corpus(pairs, data.vocabulary, options["max_length"], options["strict"])
-        for pairs in (data.training, data.validation)
-    ]
-    training, validation = corpora
-    assert training is not None  # there are always training pairs
-    for name, corpus in (("training", training), ("validation", validation)):
-        if corpus is not None:
-            left_out = (
-                f", {corpus.skipped} longer than {options['max_length']} tokens left out" if corpus.skipped else ""
-            )
-            click.echo(f"{name}: {len(corpus)} pairs, {corpus.targets.lengths.sum()} target tokens{left_out}", err=True)
+    training = _corpus("training", data.training, data.vocabulary, options)
+    validation = None
+    if data.validation is not None:
+        validation = _corpus("validation", data.validation, data.vocabulary, options)
     data.vocabulary.save(folder)
-    settings = _settings(options)
     with training_progress(settings.steps) as report:
         try:
             run = fit(
@@ -121,6 +117,16 @@ def train(folder: Path, **options: Any) -> None:
     best = next((entry for entry in read_history(folder) if entry.step == run.best_step), None)
     if best is not None and best.validation is not None:
         click.echo(f"Best weights: step {best.step}, validation {best.validation:.4f} nats a token, in {folder}.")
+
+
+def _corpus(name: str, pairs: Pairs, vocabulary: Vocabulary, options: dict[str, Any]) -> Corpus:
+    """Tokenised pairs; says how many there are."""
+    from simulators.t5.corpus import make_corpus
+
+    corpus = make_corpus(pairs, vocabulary, options["max_length"], options["strict"])
+    left_out = f", {corpus.skipped} longer than {options['max_length']} tokens left out" if corpus.skipped else ""
+    click.echo(f"{name}: {len(corpus)} pairs, {corpus.targets.lengths.sum()} target tokens{left_out}", err=True)
+    return corpus
 
 
 def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]:

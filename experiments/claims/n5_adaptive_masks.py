@@ -282,8 +282,10 @@ def _table(gains: list[dict[str, Any]], rows: list[dict[str, Any]]) -> Table:
 
 def draw_strength(data: Mapping[str, Any]) -> Figure:
     """Efficiency and mixing against the strength of the masks' preference, for the first model."""
+    from matplotlib.ticker import LogLocator
+
     with style():
-        figure, (left, right) = new_figure(1, 2)
+        figure, (left, right) = new_figure(1, 2, width=9.2, height=4.2)
         for index, k in enumerate(dict.fromkeys(row["k"] for row in data["curves"])):
             curve = [row for row in data["curves"] if row["k"] == k]
             fits = [row for row in data["fits"] if row["k"] == k]
@@ -305,10 +307,11 @@ def draw_strength(data: Mapping[str, Any]) -> Figure:
         right.set(ylabel="steps", title="mixing")
         for axes in (left, right):
             axes.set(yscale="log", xlabel="strength λ: P(K | x) ∝ p($x_K$ | $x_{-K}$)$^{-λ}$")
+            axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.axvline(0.0, color="0.6", linewidth=0.9)
-            axes.legend(fontsize=7)
+            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
     return figure
 
 
@@ -335,7 +338,7 @@ def draw_training(data: Mapping[str, Any]) -> Figure:
                     chosen[0]["exact"],
                     linestyle=DASHES[1 + index % 4],
                     color=COLOURS[index],
-                    label=f"predicted, n → ∞: trained {names[0]}, sampled {names[1]}",
+                    label=f"exact conditionals: trained {names[0]}, sampled {names[1]}",
                 )
         axes.set(xscale="log", xlabel="training sequences n", ylabel="TV of the stationary law to p", ylim=(0, None))
         axes.set_xticks(counts, [str(n) for n in counts])

@@ -26,7 +26,7 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 VARIES = "numbers-vary"
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d_]*(?:\.\d*)?(?:e[-+]?\d+)?(?![\w])")
 LARGEST = 600_000
-LONGEST_CELL = 24
+LONGEST_CELL = 16
 
 
 def read(path: Path) -> Any:

@@ -31,9 +31,10 @@ MODULES: dict[str, str] = {
     "N6": "n6_attention_follows_dependence",
     "N7": "n7_trained_transformer_against_product_kernels",
     "P1": "p1_refinement_follows_the_exact_chain",
+    "P2": "p2_distillation_removes_mode_mixing",
 }
 
-TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7", "P1")
+TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7", "P1", "P2")
 """Claims about trained networks: they need the extra ``simulators``."""
 
 

@@ -14,6 +14,9 @@ from experiments.sweeps.interrupts import held_back
 PATIENCE = 20.0
 """Seconds that timing may take."""
 
+START = 60.0
+"""Seconds that starting the process and importing the subject may take before."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -42,14 +45,16 @@ def by_timing(subject_name: str, cells: Sequence[CellKey], patience: float = PAT
     process = context.Process(
         target=_time_cells, args=(sender, subject_name, [tuple(key) for key in chosen]), daemon=True
     )
-    clock = time.monotonic()
     with held_back():
         process.start()
     sender.close()
     seconds: list[float] = []
     died = False
+    clock = time.monotonic()
     try:
-        while len(seconds) < len(chosen) and receiver.poll(max(0.0, patience - (time.monotonic() - clock))):
+        ready = receiver.poll(START) and receiver.recv()
+        clock = time.monotonic()
+        while ready and len(seconds) < len(chosen) and receiver.poll(max(0.0, patience - (time.monotonic() - clock))):
             seconds.append(receiver.recv())
     except EOFError:
         died = True
@@ -60,12 +65,16 @@ def by_timing(subject_name: str, cells: Sequence[CellKey], patience: float = PAT
     if not seconds and died:
         return Estimate(elapsed, "the middle cell ended its process; such cells will be recorded as failed")
     if not seconds:
-        return Estimate(elapsed, f"at least; the middle cell did not end within {patience:.0f} s")
+        return Estimate(elapsed, "at least; the middle cell did not end within this time")
     warm = seconds[1:] or seconds
     return Estimate(sum(warm) / len(warm), f"mean of {len(warm)} timed cells: first, middle and last of the design")
 
 
 def _time_cells(sender: Connection, subject_name: str, keys: Sequence[tuple[str, int]]) -> None:
+    from experiments.sweeps.subjects import load_subject
+
+    load_subject(subject_name)
+    sender.send("ready")
     for key in keys:
         (outcome,) = compute_in_this_process(subject_name, [key])
         sender.send(outcome.duration)

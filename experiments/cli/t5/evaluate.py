@@ -118,13 +118,15 @@ def _print(rows: list[Quality]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("checkpoint", overflow="fold")
-    for title in ("steps", "passes", "BLEU", "chrF", "stutter %", "length error", "ms/sentence"):
-        table.add_column(title, justify="right")
+    table.add_column("model", overflow="fold")
+    table.add_column("decoder", no_wrap=True)
+    for title in ("steps", "passes", "BLEU", "chrF", "stutter %", "length ±", "ms"):
+        table.add_column(title, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             row.model,
-            "autoregressive" if row.steps is None else str(row.steps),
+            row.decoder,
+            "" if row.steps is None else str(row.steps),
             f"{row.passes:.1f}",
             f"{row.bleu:.2f}",
             f"{row.chrf:.2f}",
@@ -133,6 +135,8 @@ def _print(rows: list[Quality]) -> None:
             f"{row.milliseconds:.2f}",
         )
     Console().print(table)
-    click.echo(f"References: stutter {100 * rows[0].reference_stutter:.2f} %. Length error in tokens.")
+    click.echo(
+        f"References: stutter {100 * rows[0].reference_stutter:.2f} %. Length ±: mean difference of length in tokens."
+    )
     click.echo(f"BLEU {rows[0].bleu_signature}")
     click.echo(f"chrF {rows[0].chrf_signature}")

@@ -17,32 +17,26 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from simulators.interruption import interruption
 from simulators.snapshots import load_snapshot, read_plain, require_same, save_snapshot
 from simulators.t5.checkpoints import save_checkpoint
-from simulators.t5.config import T5Config
 from simulators.t5.corpus import Batch, Batches, Corpus
-from simulators.t5.layers import NO_DROPOUT, Dropout
 from simulators.t5.network import T5
-from simulators.t5.objective import Losses, ObjectiveSettings, losses
-from simulators.t5.optimiser import OptimiserSettings, make_optimiser
+from simulators.t5.objective import Losses, ObjectiveSettings
+from simulators.t5.optimiser import OptimiserSettings
+from simulators.t5.training_programs import Leaves, programs, structure
 from theory.errors import InvalidInput
 
 SNAPSHOT = "training.safetensors"
@@ -50,8 +44,6 @@ SNAPSHOT = "training.safetensors"
 
 AHEAD = 2
 """Steps that may be queued on the device before the first of them is waited for."""
-
-Leaves = list[jax.Array]
 
 
 @dataclass(frozen=True)
@@ -176,7 +168,7 @@ def fit(
         require_same(path, identity)
         training.resume(path)
     started_at = training.step
-    with _interruption() as interrupted:
+    with interruption() as interrupted:
         while training.step < settings.steps and not interrupted.is_set():
             training.advance()
             done = training.step
@@ -190,7 +182,7 @@ def fit(
                 if checking and training.best_step == done:
                     save_checkpoint(training.best_network(), folder)
                 training.save(path, identity)
-    if interrupted.is_set():
+    if training.step < settings.steps:
         raise Interrupted(training.step)
     nnx.update(network, nnx.state(training.best_network(), nnx.Param))
     return TrainingRun(training.history, started_at, training.best_step)
@@ -225,7 +217,7 @@ class _Training:
         self._pending: list[Losses] = []
         self._tokens = 0
         self._clock, self._seconds = time.perf_counter(), 0.0
-        self._best: Leaves = self._leaves
+        self._best: Leaves = [jnp.copy(leaf) for leaf in self._leaves]
         self._best_value = math.inf
         self.step = self.best_step = 0
         self.history: list[Entry] = []
@@ -289,7 +281,7 @@ class _Training:
     def best_network(self) -> T5:
         """The network with the best weights."""
         leaves = [jnp.asarray(np.asarray(leaf)) for leaf in self._best]
-        return nnx.merge(_graph(self._config), jax.tree.unflatten(self._form, leaves))
+        return nnx.merge(structure(self._config), jax.tree.unflatten(self._form, leaves))
 
     def _tree(self) -> dict[str, Any]:
         return {"parameters": self._leaves, "moments": self._moments, "best": self._best}
@@ -314,77 +306,3 @@ class _Training:
         self.step, self.best_step, self._seconds = plain["step"], plain["best_step"], plain["seconds"]
         self._best_value = math.inf if plain["best_value"] is None else plain["best_value"]
         self.history = [Entry(**entry) for entry in plain["history"]]
-
-
-class Programs(NamedTuple):
-    """Compiled programs of a training.
-
-    Attributes:
-        start: parameters -> moments.
-        gradient: (parameters, batch, key) -> (gradient, losses); compiled once for each batch shape.
-        update: (parameters, moments, gradient) -> (parameters, moments).
-        losses: (parameters, batch, key) -> losses without dropout.
-    """
-
-    start: Callable[[Leaves], Any]
-    gradient: Callable[[Leaves, Batch, jax.Array], tuple[Leaves, Losses]]
-    update: Callable[[Leaves, Any, Leaves], tuple[Leaves, Any]]
-    losses: Callable[[Leaves, Batch, jax.Array], Losses]
-
-
-@lru_cache(maxsize=64)
-def programs(config: T5Config, objective: ObjectiveSettings, optimiser: OptimiserSettings, steps: int) -> Programs:
-    """The programs of every training of this configuration, whatever its data and seed."""
-    graph = _graph(config)
-    form = jax.tree.structure(nnx.split(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))), nnx.Param)[1])
-    transformation = make_optimiser(optimiser, steps)
-
-    def losses_of(leaves: Leaves, batch: Batch, key: jax.Array, dropout: Dropout) -> Losses:
-        network = nnx.merge(graph, jax.tree.unflatten(form, leaves))
-        return losses(network, jnp.asarray(batch.source), jnp.asarray(batch.target), key, objective, dropout)
-
-    def gradient(leaves: Leaves, batch: Batch, key: jax.Array) -> tuple[Leaves, Losses]:
-        noise_key, dropout_key = jax.random.split(key)
-
-        def total(candidate: Leaves) -> tuple[jax.Array, Losses]:
-            found = losses_of(candidate, batch, noise_key, Dropout(config.dropout_rate, dropout_key))
-            return found.total, found
-
-        (_, found), slope = jax.value_and_grad(total, has_aux=True)(leaves)
-        return slope, found
-
-    def update(leaves: Leaves, moments: Any, slope: Leaves) -> tuple[Leaves, Any]:
-        updates, moments = transformation.update(slope, moments, leaves)
-        return optax.apply_updates(leaves, updates), moments
-
-    return Programs(
-        start=jax.jit(transformation.init),
-        gradient=jax.jit(gradient),
-        update=jax.jit(update, donate_argnums=(0, 1)),
-        losses=jax.jit(lambda leaves, batch, key: losses_of(leaves, batch, key, NO_DROPOUT)),
-    )
-
-
-def _graph(config: T5Config) -> nnx.GraphDef[T5]:
-    return nnx.split(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))), nnx.Param)[0]
-
-
-@contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; a second Ctrl-C interrupts at once. Outside the main thread nothing is caught."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if event.is_set() and callable(before):
-            before(number, frame)
-        event.set()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield event
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from scipy.special import log_softmax, logsumexp
 
 from simulators.snapshots import read_plain
-from simulators.t5 import training as training_module
+from simulators.t5 import training_programs
 from simulators.t5.checkpoints import load_checkpoint
 from simulators.t5.config import T5Config
 from simulators.t5.corpus import Corpus, make_corpus
@@ -33,7 +33,8 @@ from simulators.t5.noising import NoiseSettings, noise
 from simulators.t5.objective import Losses, ObjectiveSettings, losses, predicted_tokens, token_losses
 from simulators.t5.optimiser import OptimiserSettings, learning_rates, make_optimiser
 from simulators.t5.parallel_language import language_vocabulary, sample_text
-from simulators.t5.training import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, programs, read_history
+from simulators.t5.training import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, read_history
+from simulators.t5.training_programs import programs
 from tests.simulators.t5_examples import refinement_network, sentences, small_config
 from theory.errors import InvalidInput
 from theory.laws import ParallelLanguage
@@ -395,7 +396,7 @@ def test_the_best_weights_are_kept_when_later_ones_are_worse(tmp_path: Path) -> 
 
 def test_each_shape_is_compiled_once_for_all_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     traced = 0
-    real = training_module.losses
+    real = training_programs.losses
 
     def counted(*arguments: Any, **options: Any) -> Any:
         nonlocal traced
@@ -403,7 +404,7 @@ def test_each_shape_is_compiled_once_for_all_trainings(monkeypatch: pytest.Monke
         return real(*arguments, **options)
 
     programs.cache_clear()
-    monkeypatch.setattr(training_module, "losses", counted)
+    monkeypatch.setattr(training_programs, "losses", counted)
     fit(tiny(), corpus(), QUICK)
     assert traced == 1, "every sentence of this language is in one bucket"
     fit(tiny(seed=1), corpus(50, seed=3), dataclasses.replace(QUICK, seed=7))

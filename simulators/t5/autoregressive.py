@@ -24,13 +24,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.t5.attention import HIDDEN, padding_bias, relative_buckets
 from simulators.t5.batches import bucket, source_batch
 from simulators.t5.beam import advance, best_hypothesis, first_beam, unfinished
-from simulators.t5.network import T5, DecoderBlock
+from simulators.t5.network import T5, DecoderBlock, parameters, with_parameters
 from simulators.t5.sampling import Sampling, choose, sentence_keys, sentence_uniforms
 from theory.errors import InvalidInput
 
@@ -108,13 +107,14 @@ class AutoregressiveDecoder:
         self.settings = settings
         self.traces = 0
         self.load(network)
-        self._run = jax.jit(self._traced, static_argnums=(5,))
+        self._run = jax.jit(self._traced, static_argnums=(6,))
 
     def load(self, network: T5) -> None:
         """Take the weights of a network of the same configuration."""
         if network.config != self.config:
             raise InvalidInput("network", "another configuration", "the one that the decoder was made for is needed")
-        self._graph, self._state = nnx.split(network, nnx.Param)
+        self._parameters = parameters(network)
+        self._columns = jnp.array(network.output_table().T)
 
     def __call__(
         self,
@@ -132,35 +132,46 @@ class AutoregressiveDecoder:
         Raises:
             InvalidInput: see `simulators.t5.batches.source_batch`; or sampling without a key.
         """
-        if key is None:
-            if not self.settings.sampling.greedy:
-                raise InvalidInput("key", None, "sampling needs a random key")
-            key = jax.random.key(0)
+        if self.settings.sampling.greedy:
+            key = None
+        elif key is None:
+            raise InvalidInput("key", None, "sampling needs a random key")
         count = len(source)  # type: ignore[arg-type]
         tokens = source_batch(self.config, source)
         numbers = np.zeros(len(tokens), np.int32)
         numbers[:count] = np.arange(count) if sentences is None else np.asarray(sentences)
         real = np.arange(len(tokens)) < count
         longest = bucket(self.settings.max_length)
-        found: Generation = jax.device_get(self._run(self._state, tokens, real, key, numbers, longest))
+        found: Generation = jax.device_get(
+            self._run(self._parameters, self._columns, tokens, real, key, numbers, longest)
+        )
         return jax.tree.map(lambda array: array[:count], found)
 
-    def _traced(self, state: Any, source: Any, real: Any, key: Any, numbers: Any, longest: int) -> Generation:
+    def _traced(
+        self, arrays: Any, columns: Any, source: Any, real: Any, key: Any, numbers: Any, longest: int
+    ) -> Generation:
         self.traces += 1
-        network = nnx.merge(self._graph, state)
+        network = with_parameters(self.config, arrays)
         if self.settings.beams > 1:
-            return _beam_search(network, self.settings, source, real, longest)
-        return _generate(network, self.settings, source, real, key, numbers, longest)
+            return _beam_search(network, columns, self.settings, source, real, longest)
+        return _generate(network, columns, self.settings, source, real, key, numbers, longest)
 
 
 def _generate(
-    network: T5, settings: GenerationSettings, source: Any, real: Any, key: Any, numbers: Any, longest: int
+    network: T5,
+    columns: Any,
+    settings: GenerationSettings,
+    source: Any,
+    real: Any,
+    key: Any,
+    numbers: Any,
+    longest: int,
 ) -> Generation:
     """Greedy decoding or sampling."""
     config, batch = network.config, source.shape[0]
-    stepper = _Stepper(network, source, longest, 1)
-    keys = sentence_keys(key, numbers)
+    stepper = _Stepper(network, columns, source, longest, 1)
     sampling = settings.sampling
+    keys = None if key is None else sentence_keys(key, numbers)
 
     def going(carry: Any) -> Any:
         position, _, finished, *_ = carry
@@ -170,7 +181,7 @@ def _generate(
         position, last, finished, tokens, scores, cache = carry
         logits, cache = stepper(last[:, None], position, cache, None)
         logits = forbid_end(logits[:, 0], position, settings.min_length, config.eos_token_id)
-        uniforms = jnp.zeros(batch) if sampling.greedy else sentence_uniforms(keys, position, 1)[:, 0]
+        uniforms = jnp.zeros(batch) if keys is None else sentence_uniforms(keys, position, 1)[:, 0]
         chosen = choose(logits, uniforms, sampling)
         if settings.scores:
             taken = jnp.take_along_axis(logits, chosen[:, None], axis=1)[:, 0]
@@ -189,9 +200,11 @@ def _generate(
     return Generation(tokens[:, : settings.max_length], lengths, scores if settings.scores else None)  # type: ignore
 
 
-def _beam_search(network: T5, settings: GenerationSettings, source: Any, real: Any, longest: int) -> Generation:
+def _beam_search(
+    network: T5, columns: Any, settings: GenerationSettings, source: Any, real: Any, longest: int
+) -> Generation:
     config, width = network.config, settings.beams
-    stepper = _Stepper(network, source, longest, width)
+    stepper = _Stepper(network, columns, source, longest, width)
 
     def going(carry: Any) -> Any:
         state, _ = carry
@@ -221,8 +234,9 @@ def forbid_end(logits: jax.Array, position: jax.Array, min_length: int, eos: int
 class _Stepper:
     """One decoder step for W prefixes of each sentence, with what stays the same over the steps."""
 
-    def __init__(self, network: T5, source: Any, longest: int, width: int) -> None:
+    def __init__(self, network: T5, columns: Any, source: Any, longest: int, width: int) -> None:
         self.network = network
+        self.columns = columns
         self.longest = longest
         self.width = width
         encoded = network.encode(source)
@@ -260,7 +274,7 @@ class _Stepper:
         for block, memory, pair in zip(self.network.decoder.blocks, self.memory, cache, strict=True):
             states, pair = self._block(block, states, position, bias, memory, pair)
             grown.append(pair)
-        return self.network.logits(self.network.decoder.norm(states)), grown
+        return self.network.logits(self.network.decoder.norm(states), self.columns), grown
 
     def _block(
         self,

@@ -63,6 +63,8 @@ def make_rows(
         skipped=np.repeat(repeats, attempts, axis=1).reshape(-1),
     )
     extra = -len(rows.sentences) % multiple
+    if not extra:
+        return rows
     return Rows(
         np.pad(rows.sentences, (0, extra)),
         np.pad(rows.lengths, (0, extra), constant_values=1),

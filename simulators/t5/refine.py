@@ -27,14 +27,13 @@ from typing import Any, Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.t5.batches import bucket, source_batch
 from simulators.t5.config import T5Config
 from simulators.t5.hypotheses import best_rows, make_rows
 from simulators.t5.lengths import Encoded
-from simulators.t5.network import T5
+from simulators.t5.network import T5, parameters, with_parameters
 from simulators.t5.rejecters import Learned, Passthrough, Rejecter
 from simulators.t5.rows import RowState, first_rows, refine_rows
 from simulators.t5.sampling import Sampling
@@ -181,7 +180,7 @@ class RefinementDecoder:
         """Take the weights of a network of the same configuration."""
         if network.config != self.config:
             raise InvalidInput("network", "another configuration", "the one that the decoder was made for is needed")
-        self._graph, self._state = nnx.split(network, nnx.Param)
+        self._parameters = parameters(network)
 
     def __call__(
         self,
@@ -207,13 +206,13 @@ class RefinementDecoder:
         steps = settings.steps if steps is None else steps
         if steps < 1 or (settings.record and steps != settings.steps):
             raise InvalidInput("steps", steps, "at least 1 is needed, and the settings' own where steps are recorded")
-        if key is None:
-            if settings.random:
-                raise InvalidInput("key", None, "a random start or sampling needs a random key")
-            key = jax.random.key(0)
+        if not settings.random:
+            key = None
+        elif key is None:
+            raise InvalidInput("key", None, "a random start or sampling needs a random key")
         count = len(source)  # type: ignore[arg-type]
         tokens = source_batch(config, source)
-        encoded, memory, candidates = _encode(self._graph, settings.length_candidates, self._state, tokens)
+        encoded, memory, candidates = _encode(config, settings.length_candidates, self._parameters, tokens)
         if lengths is not None:
             candidates = _given_lengths(lengths, count, len(tokens), config)
         elif candidates is None:
@@ -231,19 +230,29 @@ class RefinementDecoder:
         longest = bucket(int(rows.lengths.max()))
         numbers = np.zeros(len(tokens), np.int32)
         numbers[:count] = np.arange(count) if sentences is None else np.asarray(sentences)
-        final, history = jax.device_get(
+        found: Refinement = jax.device_get(
             self._run(
-                self._state, encoded.visible, memory, rows, numbers, key, np.int32(steps), longest=longest, block=block
+                self._parameters,
+                encoded.visible,
+                memory,
+                rows,
+                numbers,
+                key,
+                np.int32(steps),
+                longest=longest,
+                block=block,
             )
         )
-        best = best_rows(final.scores, rows.skipped, len(tokens))[:count]
+        best = np.arange(count)
+        if found.scores is not None:
+            best = best_rows(found.scores, rows.skipped, len(tokens))[:count]
         return Refinement(
-            tokens=final.output[best],
-            lengths=final.output_lengths[best],
-            scores=final.scores[best] if settings.scored else None,
-            steps=final.passes[best],
-            inputs=final.inputs[best],
-            history=history[:, best] if settings.record else None,
+            tokens=found.tokens[best],
+            lengths=found.lengths[best],
+            scores=None if found.scores is None else found.scores[best],
+            steps=found.steps[best],
+            inputs=found.inputs[best],
+            history=None if found.history is None else found.history[:, best],
         )
 
     def _block(self, longest: int, rows: int) -> int:
@@ -255,7 +264,7 @@ class RefinementDecoder:
 
     def _traced_run(
         self,
-        state: Any,
+        arrays: Any,
         visible: Any,
         memory: Any,
         rows: Any,
@@ -265,10 +274,10 @@ class RefinementDecoder:
         *,
         longest: int,
         block: int,
-    ) -> tuple[RowState, jax.Array | None]:
+    ) -> Refinement:
         self.traces += 1
         settings = self.settings
-        network = nnx.merge(self._graph, state)
+        network = with_parameters(self.config, arrays)
         first = first_rows(network.config, settings, rows, numbers, key, longest)
         count = first.tokens.shape[0]
         one_pass = partial(refine_rows, network, settings, steps=steps)
@@ -294,13 +303,14 @@ class RefinementDecoder:
         if history is not None:
             left = (jnp.arange(settings.steps) >= step)[:, None, None]
             history = jnp.where(left, final.output, history)
-        return final, history
+        scores = final.scores if settings.scored else None
+        return Refinement(final.output, final.output_lengths, scores, final.passes, final.inputs, history)  # type: ignore[arg-type]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _encode(graph: Any, candidates: int, state: Any, source: Any) -> tuple[Encoded, Any, jax.Array | None]:
+def _encode(config: T5Config, candidates: int, arrays: Any, source: Any) -> tuple[Encoded, Any, jax.Array | None]:
     """Encoder states, the decoder's keys and values of them, likely lengths [B, candidates]; shared by all decoders."""
-    network = nnx.merge(graph, state)
+    network = with_parameters(config, arrays)
     encoded = network.encode(source)
     lengths = None if network.length_head is None else network.length_head.candidates(encoded, candidates)
     return encoded, network.decoder.memory(encoded.states), lengths

@@ -59,25 +59,28 @@ class RowState(NamedTuple):
 
 
 def first_rows(
-    config: T5Config, settings: RefinementSettings, rows: Rows, numbers: jax.Array, key: jax.Array, longest: int
+    config: T5Config, settings: RefinementSettings, rows: Rows, numbers: jax.Array, key: jax.Array | None, longest: int
 ) -> RowState:
-    """Targets before the first step. Start and sampling draw from different keys."""
+    """Targets before the first step. Start and sampling draw from different keys, split from one."""
     count = len(rows.lengths)
     lengths, sentences = jnp.asarray(rows.lengths), jnp.asarray(rows.sentences)
     position = jnp.arange(longest)
-    start_key, draw_key = jax.random.split(key)
+    start_keys: Any = None
+    draw_keys: Any = None
+    if key is not None:
+        start_keys, draw_keys = (
+            jax.vmap(jax.random.fold_in)(
+                sentence_keys(base, jnp.asarray(numbers)[sentences]), jnp.asarray(rows.attempts)
+            )
+            for base in jax.random.split(key)
+        )
 
-    def row_keys(base: jax.Array) -> jax.Array:
-        keys = sentence_keys(base, jnp.asarray(numbers)[sentences])
-        return jax.vmap(jax.random.fold_in)(keys, jnp.asarray(rows.attempts))
-
-    if settings.start == "random":
-        uniforms = sentence_uniforms(row_keys(start_key), 0, longest)
-        symbols = random_pieces(uniforms, config)
-    elif settings.start == "mask":
+    if settings.start == "mask":
         symbols = jnp.full((count, longest), config.mask_id, jnp.int32)
-    else:
+    elif settings.start == "range mask":
         symbols = jnp.broadcast_to(config.first_range_mask_id + position.astype(jnp.int32), (count, longest))
+    else:
+        symbols = random_pieces(sentence_uniforms(start_keys, 0, longest), config)
     tokens = lay_out(symbols, lengths, config)
     open_positions = position[None] < lengths[:, None] - 1
     return RowState(
@@ -93,7 +96,7 @@ def first_rows(
         scores=jnp.zeros(count),
         inputs=tokens,
         passes=jnp.zeros(count, jnp.int32),
-        keys=None if settings.sampling.greedy else row_keys(draw_key),
+        keys=None if settings.sampling.greedy else draw_keys,
         total=jnp.zeros((count, longest, config.vocab_size)) if settings.replacement == "summed" else None,
     )
 

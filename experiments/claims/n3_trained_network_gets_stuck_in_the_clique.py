@@ -178,7 +178,7 @@ def draw_times(data: Mapping[str, Any]) -> Figure:
     rows = data["rows"]
     x = [row["coupling"] for row in rows]
     with style():
-        figure, (left, right) = new_figure(1, 2)
+        figure, (left, right) = new_figure(1, 2, width=9.2, height=4.3)
         series = ((left, "escape", "bound"), (right, "escape_time", None), (right, "arrival", "redraw"))
         for index, (axes, name, bound) in enumerate(series):
             label = {
@@ -203,7 +203,7 @@ def draw_times(data: Mapping[str, Any]) -> Figure:
         right.set_ylabel("expected steps")
         for axes in (left, right):
             axes.set(yscale="log", xlabel=f"coupling J inside the clique of {data['clique']}")
-            axes.legend(fontsize=7)
+            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return figure
 
 

@@ -78,8 +78,10 @@ def penalised(log_probability: jax.Array, lengths: jax.Array, alpha: float) -> j
     return log_probability / ((5.0 + lengths.astype(jnp.float32)) / 6.0) ** alpha
 
 
-def best_rows(scores: NDArray[np.floating], skipped: NDArray[np.bool_], batch: int) -> NDArray[np.int64]:
-    """Row of the best hypothesis of each sentence [B], the first one of several; filling at the end is left out."""
-    each = len(scores) // batch
+def best_rows(scores: NDArray[np.floating], skipped: NDArray[np.bool_], batch: int, each: int) -> NDArray[np.int64]:
+    """Row of the best of the M = ``each`` hypotheses of each sentence [B], the first one of several.
+
+    Rows that fill up the last block, however many, are left out.
+    """
     valid = np.where(skipped, -np.inf, scores)[: batch * each].reshape(batch, each)
     return np.arange(batch) * each + valid.argmax(axis=1)

@@ -245,7 +245,7 @@ class RefinementDecoder:
         )
         best = np.arange(count)
         if found.scores is not None:
-            best = best_rows(found.scores, rows.skipped, len(tokens))[:count]
+            best = best_rows(found.scores, rows.skipped, len(tokens), settings.hypotheses)[:count]
         return Refinement(
             tokens=found.tokens[best],
             lengths=found.lengths[best],

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.hypotheses import make_rows
+from simulators.t5.hypotheses import best_rows, make_rows
 from simulators.t5.lengths import Encoded
 from simulators.t5.network import T5
 from simulators.t5.refine import Refinement, RefinementDecoder, RefinementSettings
@@ -343,6 +343,14 @@ def test_the_best_hypothesis_has_the_largest_penalised_score(network: T5) -> Non
     for row in range(3):
         winner = list(tried.values())[winners[row]]
         assert best.lengths[row] == winner.lengths[row]
+
+
+def test_filling_rows_are_no_hypotheses() -> None:
+    """More filling than sentences: it must not shift which rows belong to whom."""
+    rows = make_rows(np.array([[3], [5]]), np.ones(2, bool), beam=3, attempts=1, longest=9, multiple=10)
+    assert rows.lengths.tolist() == [3, 2, 4, 5, 4, 6, 1, 1, 1, 1]
+    scores = np.array([-3.0, -1.0, -2.0, -5.0, -6.0, -4.0, 0.0, 0.0, 0.0, 0.0])
+    assert best_rows(scores, rows.skipped, batch=2, each=3).tolist() == [1, 5]
 
 
 def test_more_parallel_decodes_never_score_less(network: T5) -> None:

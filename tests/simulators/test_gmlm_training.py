@@ -91,15 +91,16 @@ def test_learning_rate_rises_and_falls() -> None:
 
 def test_training_is_deterministic_and_compiled_once() -> None:
     runs = []
-    before = compiled_step.cache_info().currsize
+    graph, *states = nnx.split(build(CONFIG), nnx.Param, ...)
+    step = compiled_step(graph, *(jax.tree.structure(state) for state in states), QUICK.step)
+    steps, programs = compiled_step.cache_info().currsize, step._cache_size()
     for seed in (1, 1, 5):
         network = build(CONFIG, seed=0)
         result = train(network, LawSource(law()), UniformRatio(3), dataclasses.replace(QUICK, seed=seed))
         runs.append((parameters(network), result.losses))
-    assert compiled_step.cache_info().currsize <= before + 1
-    graph, *states = nnx.split(build(CONFIG), nnx.Param, ...)
-    step = compiled_step(graph, *(jax.tree.structure(state) for state in states), QUICK.step)
-    assert step._cache_size() == 1, "three runs, one compilation"
+    assert compiled_step.cache_info().currsize == steps
+    # None where an earlier test compiled it.
+    assert step._cache_size() <= programs + 1, "three runs, one compilation"
     assert same(runs[0][0], runs[1][0])
     assert not same(runs[0][0], runs[2][0])
     np.testing.assert_array_equal(runs[0][1], runs[1][1])

@@ -199,7 +199,7 @@ def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
     save_checkpoint(T5(small_config(), nnx.Rngs(0)), tmp_path, max_shard_bytes=60_000)
     shard = sorted(tmp_path.glob("model-*.safetensors"))[1]
     shard.unlink()
-    with pytest.raises(InvalidInput, match=f"{shard.name}: there is no such file"):
+    with pytest.raises(InvalidInput, match=f"{shard.name[-20:]}: there is no such file"):
         load_checkpoint(tmp_path)
 
 

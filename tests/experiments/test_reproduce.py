@@ -17,7 +17,6 @@ from experiments import records, reproduce
 from experiments.claims import load
 from experiments.parameters import build
 from experiments.reproduce import Event, plan, run
-from tests.signals import heed_ctrl_c
 from theory.errors import InvalidInput
 
 SETTINGS = {
@@ -117,12 +116,7 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "from experiments.cli import main; main()", "reproduce", "C8", "C5", "C6"]
     command += ["--set", "C8.sites=4", "--set", "C8.cliques=3", "--workers", "1", "--out", str(tmp_path)]
     process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=heed_ctrl_c,
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stderr is not None
     assert "C8 holds" in process.stderr.readline()

@@ -24,7 +24,6 @@ from experiments.sweeps.store import open_store
 from experiments.sweeps.subjects import load_subject
 from experiments.sweeps.sweep import look_up, run_sweep
 from tests.experiments.sweep_subjects import CHEAP_NAME
-from tests.signals import heed_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 GMLM = [sys.executable, "-c", "from experiments.cli import main; main()"]
@@ -83,7 +82,6 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=heed_ctrl_c,
     )
     try:
         yield process

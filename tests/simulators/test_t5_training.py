@@ -35,7 +35,6 @@ from simulators.t5.optimiser import OptimiserSettings, learning_rates, make_opti
 from simulators.t5.parallel_language import language_vocabulary, sample_text
 from simulators.t5.training import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, read_history
 from simulators.t5.training_programs import programs
-from tests.signals import heed_ctrl_c
 from tests.simulators.t5_examples import refinement_network, sentences, small_config
 from theory.errors import InvalidInput
 from theory.laws import ParallelLanguage
@@ -326,7 +325,6 @@ def start(folder: Path, steps: int, **environment: str) -> subprocess.Popen[str]
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} | environment,
-        preexec_fn=heed_ctrl_c,
     )
 
 

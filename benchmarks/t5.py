@@ -166,7 +166,8 @@ def refinements(name: str, network: Any, source: Any, steps: list[int], baseline
     import numpy as np
 
     from simulators.t5.checkpoints import adapt
-    from simulators.t5.refine import RefinementDecoder, RefinementSettings
+    from simulators.t5.refine import RefinementDecoder
+    from simulators.t5.refinement_settings import RefinementSettings
 
     refining = adapt(network, length_predictor="oracle")
     decoder = RefinementDecoder(refining, RefinementSettings(**settings))

@@ -21,7 +21,7 @@ from theory.laws.parallel_language import ParallelLanguage
 
 if TYPE_CHECKING:
     from simulators.t5.network import T5
-    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.refinement_settings import RefinementSettings
 
 Array = NDArray[np.float64]
 Pair = tuple[tuple[int, ...], tuple[int, ...]]

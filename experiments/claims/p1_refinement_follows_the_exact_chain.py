@@ -44,7 +44,7 @@ class Parameters:
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.refinement_settings import RefinementSettings
     from simulators.t5.sampling import Sampling
 
     training = Training(width=parameters.width, steps=parameters.training_steps)

@@ -29,7 +29,7 @@ from experiments.translation_exact import Exact, distances, measured, possible, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.refinement_settings import RefinementSettings
 
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
@@ -60,7 +60,7 @@ class Parameters:
 
 def settings_of(scheme: str) -> RefinementSettings:
     """How a scheme decodes. Rejected positions become masks again; the last step keeps all that it draws."""
-    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.refinement_settings import RefinementSettings
     from simulators.t5.rejecters import ConstantSchedule, LinearSchedule, Stutter
     from simulators.t5.sampling import Sampling
 

@@ -95,7 +95,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
 
 def _decoding(network: Any, decoder: str) -> Decoding | AutoregressiveDecoding:
     """The likeliest tokens, by either decoder; every refinement step is done."""
-    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.refinement_settings import RefinementSettings
 
     if decoder == "autoregressive":
         return AutoregressiveDecoding(network)

@@ -5,7 +5,7 @@ Legend: ``R`` rows, ``L`` longest target, ``V`` pieces, ``S`` source length.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,11 +15,9 @@ from simulators.t5.config import T5Config
 from simulators.t5.hypotheses import Rows, penalised
 from simulators.t5.network import T5
 from simulators.t5.predictions import Predicted, predict
+from simulators.t5.refinement_settings import RefinementSettings
 from simulators.t5.rejecters import Predictions, stutters
 from simulators.t5.sampling import sentence_keys, sentence_uniforms
-
-if TYPE_CHECKING:
-    from simulators.t5.refine import RefinementSettings
 
 LOGIT_POSITIONS = {"cpu": 512}
 """Positions whose logits are computed together, by device; elsewhere `MANY_POSITIONS`."""

@@ -15,7 +15,8 @@ import numpy as np
 
 from simulators.t5.autoregressive import AutoregressiveDecoder, GenerationSettings
 from simulators.t5.network import T5
-from simulators.t5.refine import RefinementDecoder, RefinementSettings
+from simulators.t5.refine import RefinementDecoder
+from simulators.t5.refinement_settings import RefinementSettings
 from theory.errors import InvalidInput
 
 Settings = GenerationSettings | RefinementSettings

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simulators.t5.autoregressive import GenerationSettings
 from simulators.t5.evaluation import length_error, stutter_rate, text_scores
 from simulators.t5.network import T5
-from simulators.t5.refine import RefinementSettings
+from simulators.t5.refinement_settings import RefinementSettings
 from simulators.t5.sampling import Sampling
 from simulators.t5.translation import Settings, Translator
 from tests.simulators.t5_examples import refinement_network, sentences, small_config

@@ -15,7 +15,8 @@ from flax import nnx
 from simulators.t5.hypotheses import best_rows, make_rows
 from simulators.t5.lengths import Encoded
 from simulators.t5.network import T5
-from simulators.t5.refine import Refinement, RefinementDecoder, RefinementSettings
+from simulators.t5.refine import Refinement, RefinementDecoder
+from simulators.t5.refinement_settings import RefinementSettings
 from simulators.t5.rejecters import ConstantSchedule, Learned, LinearSchedule, Predictions, Rejecter, Stutter
 from simulators.t5.rows import close_gaps, first_rows, random_pieces
 from simulators.t5.sampling import Sampling

@@ -108,7 +108,7 @@ def decoding_settings(config: T5Config, given: dict[str, Any], record: bool = Fa
         InvalidInput: an option of the other decoder, or a value that is not allowed.
     """
     from simulators.t5.autoregressive import GenerationSettings
-    from simulators.t5.refine import RefinementSettings
+    from simulators.t5.refinement_settings import RefinementSettings
     from simulators.t5.sampling import Sampling
     from theory.errors import InvalidInput
 

@@ -203,6 +203,7 @@ class Claim:
         parameters: dataclass of parameters.
         compute: see the module's description. It depends on its arguments only.
         figures: at least one, with prediction and measurement in one plot.
+        memory: bytes that ``compute`` needs at most, about; None where the limits of the parameters keep it small.
     """
 
     id: str
@@ -213,6 +214,7 @@ class Claim:
     parameters: type
     compute: Callable[[Any, int, Progress], Findings]
     figures: Sequence[FigureSpec]
+    memory: Callable[[Any], float | None] = lambda parameters: None
 
 
 def plain(value: Any) -> Any:

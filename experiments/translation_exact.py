@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.translation import SPECIAL, Rows, input_tokens, network_laws
+from experiments.translation import LONGEST, SPECIAL, Rows, input_tokens, network_laws
 from theory.denoising import MASK, Denoiser, Noise, RefinementChain
 from theory.laws.parallel_language import ParallelLanguage
 
@@ -98,6 +99,22 @@ class Exact:
                 difference = np.abs(chosen.T - wanted[:, names[own]]).sum(axis=1)
                 result[row] = (0.5 * (difference + 1 - chosen.sum(axis=0))).sum()
         return np.minimum(result, 1.0)
+
+
+def exact_memory(language: ParallelLanguage) -> float:
+    """Bytes of the largest chain that `Exact` makes for sentences of at most `LONGEST` tokens, EOS counted."""
+    return 16.0 * _largest_chain(language) ** 2
+
+
+@lru_cache(maxsize=256)
+def _largest_chain(language: ParallelLanguage) -> int:
+    """States of that chain: combinations of the tokens that are possible at each position."""
+    largest = 1
+    for words in range(language.shortest, language.longest + 1):
+        for length in range(words, min(2 * words if language.doubling else words, LONGEST - 1) + 1):
+            columns = language.target_law(range(words), length).sequences.T
+            largest = max(largest, prod(len(np.unique(column)) for column in columns))
+    return largest
 
 
 Measure = Callable[[ParallelLanguage, int, NDArray[np.int64]], Array]

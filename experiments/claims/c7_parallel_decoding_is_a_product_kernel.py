@@ -123,11 +123,16 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     return Findings(checks, table, {"realised": realised, "losses": losses, "ring": parameters.ring})
 
 
-def _realisations(parameters: Parameters, generator: np.random.Generator, progress: Progress) -> dict[str, list[Any]]:
-    """For every (N, q): the worst error of constructed Transformers, and their size."""
-    shapes = [
+def _shapes(parameters: Parameters) -> list[tuple[int, int]]:
+    """(N, q) of the random kernels; the smallest where all are too large."""
+    return [
         (n, q) for q in parameters.symbols for n in parameters.sites if state_count(n, q) <= parameters.largest
     ] or [(min(parameters.sites), min(parameters.symbols))]
+
+
+def _realisations(parameters: Parameters, generator: np.random.Generator, progress: Progress) -> dict[str, list[Any]]:
+    """For every (N, q): the worst error of constructed Transformers, and their size."""
+    shapes = _shapes(parameters)
     result: dict[str, list[Any]] = {
         name: [] for name in ("sites", "symbols", "states", "error", "weights", "formula", "free")
     }
@@ -295,6 +300,14 @@ def draw_loss(data: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def memory(parameters: Parameters) -> float:
+    """See `Claim`: the networks of one (N, q), which are kept together, and two dense kernels with a working copy."""
+    networks = len(parameters.concentrations) * parameters.kernels + 1
+    return max(
+        8.0 * (networks * transformer_parameters(n, q) + 4.0 * state_count(n, q) ** 2) for n, q in _shapes(parameters)
+    )
+
+
 CLAIM = Claim(
     id="C7",
     name="parallel-decoding-is-a-product-kernel",
@@ -324,4 +337,5 @@ CLAIM = Claim(
             draw_loss,
         ),
     ),
+    memory=memory,
 )

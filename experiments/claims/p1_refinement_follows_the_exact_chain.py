@@ -14,7 +14,7 @@ from experiments.learned import mean_interval
 from experiments.parameters import parameter
 from experiments.translation import Decoding, Training, fresh_rows, noise_of, small_language, train, training_pairs
 from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, coherent, distances, measured, possible, stutters
+from experiments.translation_exact import Exact, coherent, distances, exact_memory, measured, possible, stutters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -197,6 +197,11 @@ def draw_first_step(data: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def memory(parameters: Parameters) -> float:
+    """See `Claim`: the exact chains, which do not depend on the weights of the registers."""
+    return exact_memory(small_language((0.5, 0.5), parameters.doubling, longest=parameters.longest))
+
+
 CLAIM = Claim(
     id="P1",
     name="refinement-follows-the-exact-chain",
@@ -225,4 +230,5 @@ CLAIM = Claim(
             draw_first_step,
         ),
     ),
+    memory=memory,
 )

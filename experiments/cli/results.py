@@ -23,6 +23,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--every-version", is_flag=True, help="Also what older versions of the code computed of the same cells.")
 @click.option("--export", "target", type=_PATH, metavar="FILE", help="Write the rows to a .parquet or .csv file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
+@click.option("--salvage", "saved", type=_PATH, metavar="FILE", help="Copy what a damaged database still holds.")
 @click.option("--store", "path", type=_PATH, default=Path("results/sweeps.sqlite"), show_default=True, help="Database.")
 def results(
     subject: str | None,
@@ -33,6 +34,7 @@ def results(
     every_version: bool,
     target: Path | None,
     as_json: bool,
+    saved: Path | None,
     path: Path,
 ) -> None:
     """List the results of sweeps: an overview, or the cells of SUBJECT (chain, C8, ...).
@@ -44,6 +46,11 @@ def results(
     from experiments.claim import plain
     from experiments.sweeps.results import export, open_results
 
+    if saved is not None:
+        from experiments.sweeps.salvage import salvage
+
+        click.echo(f"{salvage(path, saved)} cells saved in {saved}")
+        return
     found = open_results(path, every_version=every_version)
     wanted = [*conditions]
     if subject is not None:

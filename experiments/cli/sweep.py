@@ -46,7 +46,7 @@ def sweep(
     dry_run: bool,
     describe: bool,
 ) -> int:
-    """Compute SUBJECT for many parameter values: a claim (C8), chain, escape, information, training or unmasking.
+    """Compute SUBJECT for many parameter values: a claim (C8), chain, escape, information, t5, training or unmasking.
 
     The same command continues an interrupted sweep and tries failed cells again; options given here win over --file.
     Exit code 0: every cell is done; 1: some failed; 2: unusable input, and nothing was run.

@@ -4,8 +4,9 @@
     frame = open_results("results/sweeps.sqlite").frame("subject=chain", "k<=3")
 
 A row holds ``subject``, ``seed``, ``status`` (done or failed), every parameter, every scalar of the record (entries of
-nested dictionaries as ``outer.inner``; lists are in the records only), ``failure`` (last line of the error),
-``duration`` (seconds), ``finished``, ``code`` and ``commit``. A list parameter of one value appears as that value, a
+nested dictionaries as ``outer.inner``; lists are in the records only), ``failure`` (last line of the error), and where
+it comes from: ``duration`` (seconds), ``finished``, ``code``, ``commit``, ``host`` (kind of machine) and ``packages``
+(versions). A list parameter of one value appears as that value, a
 longer one as text. An outcome that has one of these names appears as ``result.NAME``.
 
 Where a cell was computed by several versions of the code, the newest counts.
@@ -116,10 +117,16 @@ def row_of(cell: StoredCell) -> Row:
         "finished": cell.finished,
         "code": cell.code,
         "commit": cell.provenance.get("commit"),
+        "host": _host(cell.provenance.get("host", {})),
+        "packages": ", ".join(f"{name} {version}" for name, version in cell.provenance.get("packages", {}).items()),
     }
     for name, value in _scalars(cell.record or {}):
         row[f"result.{name}" if name in row or name in about else name] = value
     return row | about
+
+
+def _host(host: Mapping[str, Any]) -> str:
+    return ", ".join(f"{value} CPUs" if name == "cpus" else str(value) for name, value in host.items())
 
 
 def _shown(value: Any) -> Any:

@@ -10,7 +10,8 @@ commits could be lost with the power. Readers (`gmlm results`, `gmlm plot`) are 
 price, one flush for each batch of cells, is a few milliseconds. Write-ahead logging needs a local disk, not a network
 file system; the workers may be anywhere.
 
-*A damaged file is never written to.* It is opened read-only and checked first; what is wrong is said, the file stays.
+*A damaged file is never written to.* It is opened read-only and checked first; what is wrong is said, the file stays,
+and `experiments.sweeps.salvage` copies the cells that can still be read.
 
 A cell is keyed by subject, parameters (canonical JSON), seed and version of the code. A failed cell is kept with its
 error and computed again by the next run of the same sweep; a finished one never is, unless it is forgotten first.
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,6 +55,9 @@ CREATE TABLE IF NOT EXISTS cells (
     CHECK ((record IS NULL) <> (error IS NULL))
 );
 """
+
+ROW = ("subject", "parameters", "seed", "code", "record", "error", "duration", "finished", "provenance")
+"""Columns of a cell; in `Store.copy` the last is the content of the provenance."""
 
 PATIENCE = 60.0
 """Seconds to wait for another process that writes to the same file."""
@@ -111,22 +115,31 @@ class Store:
             StoreError: the disk is full, or the file cannot be written to; everything stored before is kept.
         """
         finished = datetime.now(UTC).isoformat(timespec="seconds")
+        self.copy(
+            (subject, o.key.parameters, o.key.seed, code, o.record, o.error, o.duration, finished, provenance)
+            for o in outcomes
+        )
+
+    def copy(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Keep rows of `ROW`, all or none of them; they are on the disk when this returns.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        sources: dict[str, int] = {}
         with _explained(self.path), self._connection:
-            self._connection.execute("INSERT OR IGNORE INTO provenance (content) VALUES (?)", (provenance,))
-            (source,) = self._connection.execute(
-                "SELECT id FROM provenance WHERE content = ?", (provenance,)
-            ).fetchone()
-            self._connection.executemany(
-                "INSERT INTO cells (subject, parameters, seed, code, record, error, duration, finished, provenance) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (subject, code, parameters, seed) DO UPDATE SET record = excluded.record, "
-                "error = excluded.error, duration = excluded.duration, finished = excluded.finished, "
-                "provenance = excluded.provenance WHERE cells.record IS NULL",
-                [
-                    (subject, o.key.parameters, o.key.seed, code, o.record, o.error, o.duration, finished, source)
-                    for o in outcomes
-                ],
-            )
+            for *cell, provenance in rows:
+                if provenance not in sources:
+                    self._connection.execute("INSERT OR IGNORE INTO provenance (content) VALUES (?)", (provenance,))
+                    found = self._connection.execute("SELECT id FROM provenance WHERE content = ?", (provenance,))
+                    (sources[provenance],) = found.fetchone()
+                self._connection.execute(
+                    f"INSERT INTO cells ({', '.join(ROW)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                    "ON CONFLICT (subject, code, parameters, seed) DO UPDATE SET record = excluded.record, "
+                    "error = excluded.error, duration = excluded.duration, finished = excluded.finished, "
+                    "provenance = excluded.provenance WHERE cells.record IS NULL",
+                    (*cell, sources[provenance]),
+                )
 
     def forget(self, subject: str, code: str, cells: Sequence[CellKey]) -> None:
         """Remove these cells.
@@ -229,7 +242,7 @@ def _explained(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         advice = (
             f"is damaged ({' '.join(str(error).split())}) and has been left as it is; move it away to start again, or "
-            f'save what it holds with: sqlite3 "{path}" .recover'
+            f"save the cells that can still be read: gmlm results --store {path} --salvage saved.sqlite"
         )
         raise StoreError("store", str(path), advice) from None
     except OSError as error:

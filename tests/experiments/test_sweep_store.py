@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from experiments.sweeps.cell import CellKey, Outcome
+from experiments.sweeps.salvage import salvage
 from experiments.sweeps.store import Store, StoreError, open_store
 
 WRITER = """
@@ -127,6 +128,32 @@ def test_a_truncated_file_is_refused_and_left_alone(tmp_path: Path, share: float
             open_store(path, create=create)
     assert path.read_bytes() == cut
     assert [entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(("-wal", "-shm"))] == ["s.sqlite"]
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_what_a_truncated_file_still_holds_is_saved(tmp_path: Path, share: float) -> None:
+    path, saved = tmp_path / "s.sqlite", tmp_path / "saved.sqlite"
+    fill(path, 300)
+    with open_store(path) as store:
+        before = {cell.parameters: cell for cell in store.cells()}
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    count = salvage(path, saved)
+    with open_store(saved) as store:
+        after = {cell.parameters: cell for cell in store.cells()}
+    assert len(after) == count >= 300 * (share - 0.2)
+    assert all(cell == before[name] for name, cell in after.items())
+    with pytest.raises(StoreError, match="exists already"):
+        salvage(path, saved)
+
+
+def test_nothing_to_salvage(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    with pytest.raises(StoreError, match="cannot be read"):
+        salvage(path, tmp_path / "saved.sqlite")
+    path.write_bytes(b"no database at all, just some text" * 50)
+    with pytest.raises(StoreError, match="holds no cell"):
+        salvage(path, tmp_path / "saved.sqlite")
+    assert not (tmp_path / "saved.sqlite").exists()
 
 
 @pytest.mark.parametrize("content", [b"no database at all, just some text" * 50, b"\0" * 5000])

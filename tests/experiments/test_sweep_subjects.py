@@ -85,6 +85,30 @@ def test_training_repeats_itself() -> None:
     assert 0 <= first["scanned"] <= first["scanned_bound"]
 
 
+def test_a_t5_is_trained_and_judged_beside_the_exact_chain() -> None:
+    settings: dict[str, Any] = {"longest": 2, "steps": 2, "width": 8, "training_steps": 5, "rows": 20, "pairs": 50}
+    found = record("t5", 1, **settings)
+    assert 0 <= found["first_possible"] <= 1
+    for name in ("possible", "coherent", "stutters"):
+        # Five steps teach nothing: the network's own error allows anything, and the exact chain is far away.
+        assert abs(found[name] - found[f"{name}_exact"]) <= found["own_error"] <= 1
+    assert 0.2 < found["first_possible_exact"] < found["possible_exact"] < 1
+    assert found["possible"] < found["possible_exact"]
+
+
+def test_a_cell_that_fits_no_memory_is_known_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Exact chains of long sentences, dense kernels of many states: claims and the T5 say what they need."""
+    for arguments in (["P1", "longest=5"], ["t5", "longest=3,6"], ["C7", "sites=14,20", "largest=2000000"]):
+        settings = [word for setting in arguments[1:] for word in ("--set", setting)]
+        code, _, err = run(capsys, "sweep", arguments[0], *settings, "--store", tmp_path / "s.sqlite")
+        assert code == 2
+        assert "are free; choose a smaller size" in err
+    assert list(tmp_path.iterdir()) == []
+    for name in ("P1", "P4", "t5", "C7"):  # their usual sizes fit anywhere
+        subject = load_subject(name)
+        assert (subject.memory(build(subject.parameters)) or 0) < 2**31
+
+
 def test_a_claim_brings_its_verdict() -> None:
     found = record("C8", sites=4, cliques=(3,), couplings=(1.0,), large=(20,))
     assert (found["claim"], found["verdict"]) == ("C8", "holds")

@@ -18,6 +18,7 @@ MODULES = {
     "chain": "one sampler on one law: gap, exact mixing time, bounds",
     "escape": "strong clique: steps of k-Gibbs and of independent parallel out of the wrong mode",
     "information": "what masks of k sites teach about an Ising model",
+    "t5": "a small T5 on the synthetic language: what its refinement steps make, beside a perfect one",
     "training": "a small masked network: how far the law that it decodes is from the data law",
     "unmasking": "decoding by unmasking: network calls against error",
 }

@@ -41,4 +41,4 @@ def claim_subject(identifier: str) -> Subject:
             **{name: deciding[name] for name in ("margin", "measured", "predicted")},
         }
 
-    return Subject(claim.id, claim.title, claim.parameters, compute, quantities=QUANTITIES)
+    return Subject(claim.id, claim.title, claim.parameters, compute, memory=claim.memory, quantities=QUANTITIES)

@@ -1,0 +1,98 @@
+"""Saving what a damaged database of sweeps still holds.
+
+The damaged file is copied, its length put right in the copy (SQLite refuses a file that is shorter than it says), and
+every row is read that can be: from the first one on, and beyond each one that cannot be read. Rows of which a part is
+missing are left out; the next run of the sweep computes them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from experiments.sweeps.store import ROW, StoreError, open_store
+
+PATIENCE = 10_000
+"""So many numbers of rows in a row that cannot be read are taken for the end."""
+
+PAGE_SIZE, PAGES = slice(16, 18), slice(28, 32)
+"""Places in the header of an SQLite file, big-endian."""
+
+
+def salvage(damaged: Path, target: Path) -> int:
+    """Copy the cells that can be read into a new database; how many they are.
+
+    Args:
+        damaged: stays as it is.
+        target: must not exist.
+
+    Raises:
+        StoreError: there is no such file, the target exists, or nothing can be read.
+    """
+    if target.exists():
+        raise StoreError("salvage", str(target), "exists already; name a new file")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.sqlite"
+        try:
+            shutil.copy(damaged, copy)
+            log = damaged.with_name(damaged.name + "-wal")
+            if log.exists():
+                shutil.copy(log, copy.with_name(copy.name + "-wal"))
+        except OSError as error:
+            raise StoreError("store", str(damaged), f"cannot be read: {error.strerror or error}") from None
+        _put_length_right(copy)
+        connection = sqlite3.connect(copy)
+        try:
+            sources = dict(_rows(connection, "provenance", ("content",)))
+            cells = [(*cell, sources.get(source, "{}")) for _, *cell, source in _rows(connection, "cells", ROW)]
+        finally:
+            connection.close()
+    whole = [cell for cell in cells if _is_whole(cell)]
+    if not whole:
+        raise StoreError("store", str(damaged), "holds no cell that can be read")
+    with open_store(target, create=True) as store:
+        store.copy(whole)
+    return len(whole)
+
+
+def _put_length_right(copy: Path) -> None:
+    content = bytearray(copy.read_bytes())
+    page = int.from_bytes(content[PAGE_SIZE], "big") or 4096
+    pages = len(content) // page
+    content[PAGES] = pages.to_bytes(4, "big")
+    copy.write_bytes(content[: pages * page])
+
+
+def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """The rows that can be read, each with its number before it."""
+    last, missed = 0, 0
+    while missed < PATIENCE:
+        query = f"SELECT id, {', '.join(columns)} FROM {table} WHERE id > ? ORDER BY id"
+        try:
+            for row in connection.execute(query, (last,)):
+                last, missed = row[0], 0
+                yield row
+            return
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:  # no database, or one without the table
+                return
+            last, missed = last + 1, missed + 1
+
+
+def _is_whole(cell: tuple[Any, ...]) -> bool:
+    """Whether every part of a cell is there and of its kind."""
+    subject, parameters, seed, code, record, error, duration, finished, provenance = cell
+    texts = [subject, parameters, code, finished, provenance, *(text for text in (record, error) if text is not None)]
+    if not (all(isinstance(text, str) for text in texts) and isinstance(seed, int) and isinstance(duration, float)):
+        return False
+    try:
+        for text in (parameters, provenance, record or "{}"):
+            json.loads(text)
+    except ValueError:
+        return False
+    return (record is None) != (error is None)

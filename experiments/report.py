@@ -6,6 +6,7 @@ Made from records alone, with every figure inside the page. It opens without net
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,10 @@ from experiments.claims import load
 from experiments.records import Record, draw, folder, worst_check
 
 VERDICT_MARKS = {"holds": "✓", "violated": "✗", "inconclusive": "?", "failed": "!"}
+
+RELATION_SIGNS = {"<=": "≤", ">=": "≥", "=": "=", "in": "in"}
+
+_POINTS_WIDE = re.compile(rb'<svg[^>]* width="([0-9.]+)pt"')
 
 
 def render_report(records: Sequence[Record], title: str, out: Path | None = None) -> str:
@@ -40,6 +45,7 @@ def render_report(records: Sequence[Record], title: str, out: Path | None = None
     return template.render(
         title=title,
         marks=VERDICT_MARKS,
+        relations=RELATION_SIGNS,
         counts=_counts(records),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         claims=[
@@ -61,7 +67,8 @@ def _counts(records: Sequence[Record]) -> dict[str, int]:
     }
 
 
-def _figures(record: Mapping[str, Any], out: Path | None) -> list[dict[str, str]]:
+def _figures(record: Mapping[str, Any], out: Path | None) -> list[dict[str, Any]]:
+    """Caption, content as an address, and natural width (CSS pixels) of every figure."""
     if not record["checks"]:
         return []
     claim = load(record["claim"])
@@ -74,9 +81,15 @@ def _figures(record: Mapping[str, Any], out: Path | None) -> list[dict[str, str]
         {
             "caption": spec.caption,
             "source": "data:image/svg+xml;base64," + base64.b64encode(drawn[f"{spec.name}.svg"]).decode(),
+            "width": _pixels_wide(drawn[f"{spec.name}.svg"]),
         }
         for spec in claim.figures
     ]
+
+
+def _pixels_wide(svg: bytes) -> int:
+    found = _POINTS_WIDE.search(svg)
+    return round(float(found.group(1)) * 96 / 72) if found else 640
 
 
 def format_number(value: Any) -> str:

@@ -254,7 +254,7 @@ def network_laws(network: T5, rows: Rows, inputs: NDArray[np.int32]) -> Array:
     """Laws from which the network draws every position, at given inputs (ids of the network), [B, LONGEST, V]."""
     from simulators.t5.position_laws import position_laws
 
-    return position_laws(network, rows.ids, inputs).laws
+    return position_laws(network, rows.ids, inputs)
 
 
 def input_tokens(language: ParallelLanguage, rows: Rows, inputs: NDArray[np.int32]) -> NDArray[np.int64]:
@@ -284,9 +284,6 @@ def gold_loss(
 
 def neighbour_attention(network: T5, rows: Rows, inputs: NDArray[np.int32]) -> Array:
     """Decoder self-attention between positions i and i + 1, mean of directions, heads, layers, [B, LONGEST-1]."""
-    from simulators.t5.position_laws import position_laws
+    from simulators.t5.position_laws import neighbour_attention
 
-    weights = position_laws(network, rows.ids, inputs).attention.mean(axis=(0, 2)).astype(np.float64)
-    after = np.diagonal(weights, offset=1, axis1=1, axis2=2)
-    before = np.diagonal(weights, offset=-1, axis1=1, axis2=2)
-    return np.asarray((after + before) / 2)[:, : LONGEST - 1]
+    return neighbour_attention(network, rows.ids, inputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,7 @@ def measure_quality(
     oracle_lengths: bool = False,
     tokenizer: str = "13a",
     report: Report = lambda text: None,
-) -> list[Quality]:
+) -> Iterator[tuple[Quality, list[str]]]:
     """Decode the sources, with each number of steps where the network refines, and score the outputs.
 
     Args:
@@ -81,6 +81,9 @@ def measure_quality(
         oracle_lengths: give refinement the length of the reference.
         tokenizer: of BLEU.
         report: told what is being decoded.
+
+    Yields:
+        Scores and the translations that they are of.
 
     Raises:
         InvalidInput: no steps, or a reference longer than the network allows where its length is to be given.
@@ -97,7 +100,6 @@ def measure_quality(
         [len(row) for row in references] if oracle_lengths or network.config.length_predictor == "oracle" else None
     )
     translator = Translator(network, settings, rows, seed, timed=True)
-    found = []
     for effort in steps if refines else (None,):
         report(name if effort is None else f"{name}, {effort} steps")
         translator.seconds = 0.0
@@ -105,23 +107,21 @@ def measure_quality(
         texts = vocabulary.decode(target.tokens for target in targets)
         scores = text_scores(texts, pairs.targets, tokenizer)
         tokens = [target.tokens for target in targets]
-        found.append(
-            Quality(
-                model=name,
-                decoder=network.config.decoder,
-                steps=effort,
-                passes=float(np.mean([target.passes for target in targets])),
-                bleu=scores.bleu,
-                chrf=scores.chrf,
-                stutter=stutter_rate(tokens),
-                reference_stutter=stutter_rate(spoken),
-                length_error=length_error(tokens, spoken),
-                milliseconds=1000 * translator.seconds / len(sources),
-                bleu_signature=scores.bleu_signature,
-                chrf_signature=scores.chrf_signature,
-            )
+        quality = Quality(
+            model=name,
+            decoder=network.config.decoder,
+            steps=effort,
+            passes=float(np.mean([target.passes for target in targets])),
+            bleu=scores.bleu,
+            chrf=scores.chrf,
+            stutter=stutter_rate(tokens),
+            reference_stutter=stutter_rate(spoken),
+            length_error=length_error(tokens, spoken),
+            milliseconds=1000 * translator.seconds / len(sources),
+            bleu_signature=scores.bleu_signature,
+            chrf_signature=scores.chrf_signature,
         )
-    return found
+        yield quality, texts
 
 
 def first_pairs(pairs: Pairs, limit: int | None) -> Pairs:

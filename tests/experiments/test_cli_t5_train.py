@@ -18,7 +18,7 @@ from simulators.t5.parallel_text import read_pairs
 from simulators.t5.training import SNAPSHOT, read_history
 from theory.errors import InvalidInput
 
-pytestmark = pytest.mark.usefixtures("quick_programs")
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 SIZES = [
     "--width",
@@ -39,17 +39,6 @@ TEACHER = ["--steps", "80", "--check-every", "40", "--batch-tokens", "128", "--w
 DATA = ["--pairs", "60", "--words", "6", "--max-length", "12"]
 
 Gmlm = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def quick_programs() -> object:
-    """Programs of this module compile quickly and run slowly."""
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 def gmlm(*arguments: object, error: str | None = None) -> Result:

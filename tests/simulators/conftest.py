@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jax
 import pytest
 
@@ -26,12 +24,3 @@ def quick() -> dict[str, bool | int]:
             continue
         known[name] = value
     return known
-
-
-@pytest.fixture(scope="module")
-def quick_compilation() -> Iterator[None]:
-    """The same in mild form for programs that are compiled inside the package."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from experiments.cli.t5.ablate import ablate
 from experiments.cli.t5.bench import bench
 from experiments.cli.t5.convert import convert
 from experiments.cli.t5.distill import distill
@@ -22,5 +23,5 @@ def t5() -> None:
     """Train, distil and run T5 translation models, autoregressive or by parallel refinement."""
 
 
-for command in (vocab, train, distill, translate, evaluate, bench, convert):
+for command in (vocab, train, distill, translate, evaluate, ablate, bench, convert):
     t5.add_command(command)

@@ -71,7 +71,7 @@ def evaluate(
         settings.append(decoding_settings(network.config, own))
     rows: list[Quality] = []
     for (folder, network, pieces), chosen in zip(loaded, settings, strict=True):
-        rows += measure_quality(
+        found = measure_quality(
             folder.name or str(folder),
             network,
             pieces,
@@ -84,6 +84,7 @@ def evaluate(
             tokenizer=tokenizer,
             report=lambda text: click.echo(f"decoding {len(pairs.sources)} sentences: {text}", err=True),
         )
+        rows += [quality for quality, _ in found]
     plain = [dataclasses.asdict(row) for row in rows]
     if figure is not None:
         write_atomically(figure, render(draw_frontier(plain), figure.suffix[1:]))

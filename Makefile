@@ -1,10 +1,11 @@
 # Everything happens in .venv, made here with the Python that is installed.
 PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
+VENV := .venv
+BIN := $(VENV)/bin
 # `make test TEST_EXTRAS=dev,oracles` also compares the T5 pipeline with torch's.
 TEST_EXTRAS ?= dev
-PIP    := $(BIN)/python -m pip --disable-pip-version-check
+# --no-compile: Python compiles what it imports; compiling all of torch and JAX takes most of the time of an install.
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt --editable
 
 .PHONY: install reproduce test lint notebooks clean
 
@@ -22,7 +23,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 notebooks: install
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[notebooks]'
+	$(INSTALL) '.[notebooks]'
 	$(BIN)/jupyter lab notebooks
 
 clean:
@@ -33,9 +34,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[simulators,sweeps]'
+	$(INSTALL) '.[simulators,sweeps]'
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[$(TEST_EXTRAS)]'
+	$(INSTALL) '.[$(TEST_EXTRAS)]'
 	@touch $@ $(VENV)/.installed

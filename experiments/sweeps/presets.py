@@ -66,7 +66,8 @@ def draw_escape_time(subject: Subject, rows: Sequence[Row]) -> Figure:
     figure, (left, middle, right) = new_figure(1, 3, 14.0, 4.2)
     sizes = values_of(rows, "clique")
     even = [size for size in sizes if size % 2 == 0] or sizes
-    largest = even[-1]
+    # A clique of all sites is redrawn whole in every step: the largest one that is not says more.
+    largest = max((size for size in even if size < rows[0]["sites"]), default=even[-1])
     chosen = _among(rows, "clique", [largest])
     for index, (name, label) in enumerate((("parallel", "independent parallel"), ("gibbs", "k-Gibbs"))):
         points, middle_values, _, _ = curve(chosen, "coupling", name)
@@ -76,7 +77,8 @@ def draw_escape_time(subject: Subject, rows: Sequence[Row]) -> Figure:
         left.plot(points, bound, DASHES[index], color=COLOURS[index], label=word)
     left.set_xlabel("coupling J inside the clique")
     left.set_ylabel("log₁₀ of expected steps")
-    left.set_title(f"clique of m = {largest} among N = {show(rows[0]['sites'])} sites")
+    masked = f"k = {rows[0]['k']}" if rows[0]["k"] else "k = m"
+    left.set_title(f"clique of m = {largest} among N = {show(rows[0]['sites'])} sites, {masked}")
     left.legend()
     # An odd clique leaves {S ≤ -3}, an even one {S ≤ -2}: beside each other they would hide the trend.
     of_a_kind = _among(rows, "clique", even)

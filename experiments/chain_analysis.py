@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.chain_plan import mixing_seconds
 from experiments.claim import plain
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure
 from theory.bounds import bottleneck_bounds, entropy_contraction_bounds, relaxation_time_bounds
@@ -53,7 +54,7 @@ CHANNEL_STATES = 2**12
 SWEEP_STATES = 2**17
 """Above this many states the sweep for a bottleneck would take longer than the rest."""
 
-STEPS_PER_RELAXATION = 4
+STEPS_PER_RELAXATION = 2
 """Mixing takes about this many relaxation times: for the estimate of the time only."""
 
 CLASSES_LISTED = 16
@@ -133,7 +134,7 @@ def analyse(
 def analyse_matrix_free(
     law: JointLaw,
     operator: TransitionOperator,
-    starts: NDArray[np.int64],
+    alike: NDArray[np.int64],
     epsilon: float = 0.25,
     block_masks: MaskLaw | None = None,
     budget: float = inf,
@@ -143,7 +144,7 @@ def analyse_matrix_free(
 
     Args:
         law, operator, epsilon, block_masks: as for `analyse`.
-        starts: one start per orbit of a symmetry group of the chain (or all states).
+        alike: the number of the orbit of every state under a symmetry group of the chain, [S].
         budget: seconds; a mixing time that would take longer is left out, with the reason.
         curve: whether to add total-variation curves: from the start that mixes last (where the mixing time was left
             out, the least likely state) and from the likeliest state.
@@ -169,13 +170,13 @@ def analyse_matrix_free(
     residuals["eigenvalues"] = gaps.residual
     began = perf_counter()
     operator.propagate(stationary)
-    # Most starts come near long before the worst one does: about half of the products are saved.
-    estimate = (perf_counter() - began) * len(starts) * STEPS_PER_RELAXATION * gaps.relaxation_time / 2
+    product, orbits = perf_counter() - began, int(alike.max()) + 1
+    estimate = mixing_seconds(product, orbits, STEPS_PER_RELAXATION * gaps.relaxation_time)
     steps: float | None = None
     slowest, name = int(stationary.argmin()), "from the least likely state"
     certain, reason = False, f"left out: about {estimate:.0f} s, above the budget of {budget:.0f} s"
     if estimate <= budget:
-        mixing = mixing_time(operator, epsilon, starts)
+        mixing = mixing_time(operator, epsilon, alike=alike)
         steps, certain, reason = mixing.steps, mixing.certain, mixing.reason
         if mixing.worst_start is not None:
             slowest, name = mixing.worst_start, "from the state that mixes last"

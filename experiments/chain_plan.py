@@ -1,8 +1,9 @@
 """Which method a chain is analysed by, what it needs, and why: decided before anything large is computed.
 
 Two methods. *Dense*: the transition matrix and its powers, which answers every question for any chain. *Matrix-free*:
-the operator is only applied; gaps by Lanczos or Arnoldi iteration, mixing times step by step from one start per orbit
-of the symmetry group. It needs a chain that is known to be irreducible and aperiodic.
+the operator is only applied; gaps by Lanczos or Arnoldi iteration, mixing times step by step from some starts that
+settle all the others (`theory.chains.following`), one per orbit of the symmetry group. It needs a chain that is known
+to be irreducible and aperiodic.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from experiments.models import ModelSpec
 from theory.chains import TransitionOperator
+from theory.chains.lanczos import KEPT_BYTES
 from theory.laws import JointLaw
 from theory.masks import MaskLaw
 from theory.memory import format_bytes
@@ -25,8 +27,8 @@ from theory.symmetry import (
     global_flip,
     graph_symmetries,
     invariant_subgroup,
+    orbits,
     symmetry_violation,
-    worst_case_starts,
 )
 
 DENSE_STATES = 2048
@@ -34,6 +36,15 @@ DENSE_STATES = 2048
 
 DENSE_FLOPS = 2e10
 """Floating-point operations per second that the estimate for dense products assumes."""
+
+FOLLOWED = 0.1
+"""Part of the orbits whose starts are followed until the others are settled, about, for estimates of the time."""
+
+ROUNDS = 4
+"""Rounds of choosing starts that this takes, about; each costs a product a step."""
+
+GAP_PRODUCTS = 150
+"""Products that the iteration for the gap takes, about."""
 
 SYMMETRIC = 1e-9
 """Violation of symmetry that counts as rounding."""
@@ -47,27 +58,33 @@ class ChainPlan:
         method: "dense" or "matrix-free".
         reason: why.
         memory: bytes that it needs at most, about.
-        seconds: rough time of the whole analysis (dense) or of one step from every start (matrix-free).
-        starts: one start per orbit for the matrix-free method, None for dense.
+        seconds: rough time of the whole analysis (dense) or of one step from one start (matrix-free).
+        alike: the number of the orbit of every state for the matrix-free method, [S]; None for dense.
     """
 
     method: str
     reason: str
     memory: float
     seconds: float
-    starts: NDArray[np.int64] | None
+    alike: NDArray[np.int64] | None
+
+    @property
+    def orbits(self) -> int:
+        """Orbits of states."""
+        return 0 if self.alike is None else int(self.alike.max()) + 1
 
     def lines(self) -> list[str]:
         """The plan in words."""
-        if self.starts is None:
+        if self.alike is None:
             return [
                 f"method: {self.method} ({self.reason})",
                 f"memory: about {format_bytes(self.memory)}; time: about {max(self.seconds, 1):.0f} s",
             ]
         return [
             f"method: {self.method} ({self.reason})",
-            f"mixing time from {len(self.starts)} starts, one per orbit; at most {self.seconds:.2g} s a step",
-            f"memory: about {format_bytes(self.memory)}",
+            f"mixing time from as many starts as settle the others, at most one for each of {self.orbits} orbits",
+            f"memory: about {format_bytes(self.memory)}; time: about {GAP_PRODUCTS * self.seconds:.2g} s for the gap, "
+            f"and {mixing_seconds(self.seconds, self.orbits, 100):.2g} s for every 100 steps of the mixing time",
         ]
 
 
@@ -77,8 +94,13 @@ def dense_memory(states: int) -> float:
 
 
 def matrix_free_memory(states: int) -> float:
-    """Bytes of the matrix-free method: a few dozen vectors, and a block of starts."""
-    return 8.0 * states * 48 + 2.0**28
+    """Bytes of the matrix-free method: a few dozen vectors, those that the gap takes, and a block of starts."""
+    return 8.0 * states * 48 + min(8.0 * states * GAP_PRODUCTS, KEPT_BYTES) + 2.0**28
+
+
+def mixing_seconds(product: float, orbits: int, steps: float) -> float:
+    """Rough seconds that a matrix-free mixing time of so many steps takes, ``product`` being those of one product."""
+    return product * steps * (FOLLOWED * orbits + ROUNDS)
 
 
 def surely_irreducible(law: JointLaw, sampler: str, masks: MaskLaw | None, temperature: float) -> bool:
@@ -121,12 +143,12 @@ def plan_chain(
         return ChainPlan("dense", reason, memory, seconds, None)
     group = symmetries(law, spec)
     if group.generators and symmetry_violation(operator, group) <= SYMMETRIC:
-        starts = worst_case_starts(operator, group)
+        alike = orbits(group).labels
         reason = f"{states} states; {len(group.generators)} generators of symmetries of the law and the sampler"
     else:
-        starts = np.arange(states)
+        alike = np.arange(states)
         reason = f"{states} states; no symmetry that the sampler shares"
     start = time.perf_counter()
     operator.propagate(law.probabilities)
     row = time.perf_counter() - start
-    return ChainPlan("matrix-free", reason, matrix_free_memory(states), row * len(starts), starts)
+    return ChainPlan("matrix-free", reason, matrix_free_memory(states), row, alike)

@@ -48,9 +48,9 @@ def chain_record(
     block_masks = (masks if masks is not None else build_masks("k=1", law.sites)) if exact_block_gibbs else None
     plan = plan_chain(law, operator, sampler, masks, temperature, spec)
     planned(plan)
-    if plan.starts is None:
+    if plan.alike is None:
         require_memory(plan.memory, "sites", law.sites, "the dense analysis of the chain")
         record = analyse(law, operator, epsilon, block_masks, curve)
     else:
-        record = analyse_matrix_free(law, operator, plan.starts, epsilon, block_masks, budget, curve)
+        record = analyse_matrix_free(law, operator, plan.alike, epsilon, block_masks, budget, curve)
     return {"method": plan.method, **record}

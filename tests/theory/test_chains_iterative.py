@@ -58,6 +58,21 @@ def test_lanczos_agrees_with_the_dense_spectrum(name: str, size: int, sampler: s
     assert found.relaxation_time == pytest.approx(dense.relaxation_time, rel=1e-8)
 
 
+def test_vectors_that_are_not_kept_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = SAMPLERS["metropolis-hastings"].build(TableConditionals(LAWS["random, q=2"]), k_uniform(7, 1))
+    kept = lanczos_gaps(chain)
+    monkeypatch.setattr("theory.chains.lanczos.KEPT_BYTES", 0)
+    again = lanczos_gaps(chain)
+    assert (again.gap, again.absolute_gap) == (kept.gap, kept.absolute_gap)
+    np.testing.assert_array_equal(again.function, kept.function)
+
+
+def test_an_iteration_that_takes_too_long_gives_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("theory.chains.lanczos.MOST_ITERATIONS", 5)
+    with pytest.raises(NotConverged, match="5 iterations"):
+        lanczos_gaps(reversible_operator(1, 60))
+
+
 @pytest.mark.parametrize("name", LAWS)
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "confidence-remasking"])  # may be reducible
 def test_arnoldi_agrees_with_the_dense_spectrum(name: str, sampler: str) -> None:
@@ -245,8 +260,8 @@ def test_bad_input_names_the_argument() -> None:
 
 
 def test_memory_is_refused_with_a_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("theory.memory.available_bytes", lambda: 1000)
+    monkeypatch.setattr("theory.memory.available_bytes", lambda: 500)
     monkeypatch.setattr("theory.memory.NEGLIGIBLE", 0)
     for call in (lanczos_gaps, arnoldi_gaps):
-        with pytest.raises(ExceedsMemory, match="KiB"):
+        with pytest.raises(ExceedsMemory, match="but 500 B are free"):
             call(reversible_operator(2, 9))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from math import comb
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -31,7 +32,12 @@ from theory.chains import (
     stationary_laws,
     total_variation_curve,
 )
+from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
+from theory.laws import ising_on, named_graph
+from theory.masks import k_uniform
+from theory.samplers import block_gibbs
+from theory.symmetry import find_automorphisms, orbits
 
 probability = st.floats(0.01, 0.99)
 
@@ -153,6 +159,43 @@ def test_given_starts(seed: int, states: int) -> None:
         part = total_variation_curve(chain, [7, 2, 0], starts=[states - 1])
         np.testing.assert_allclose(part.distances[:, 0], full[:, -1], atol=1e-14)
     assert "step by step" in mixing_time(free, 0.1, starts=[0]).reason
+
+
+@given(seeds, sizes, st.sampled_from([0.3, 0.1, 0.01]), st.booleans())
+def test_a_few_starts_settle_all_others(seed: int, states: int, epsilon: float, reversible: bool) -> None:
+    """Every state a class of its own: the same time as from all states by powers, whichever starts were followed."""
+    matrix = random_reversible(seed, states, 2.0)[0] if reversible else random_chain(seed, states)
+    free = Composition([DenseOperator(matrix)], stationary=stationary_law(matrix).law)
+    dense = mixing_time(matrix, epsilon)
+    with mock.patch.multiple("theory.chains.following", FEWEST=2, SUSPECTS=1, ROUNDS=1000):
+        found = mixing_time(free, epsilon, alike=np.arange(states))
+    assert found.steps == dense.steps
+    assert found.all_starts
+    assert found.certain == dense.certain
+    if found.certain and found.steps > 0:
+        assert found.previous_distance == pytest.approx(dense.previous_distance, abs=1e-9)
+        assert found.distance <= dense.distance + 1e-9
+
+
+def test_covering_follows_few_starts_and_one_of_each_class() -> None:
+    law = ising_on(named_graph("cycle", 9), 0.5, 0.1)
+    chain = block_gibbs(TableConditionals(law), k_uniform(9, 1))
+    dense = mixing_time(chain.to_dense())
+    alone = mixing_time(chain, alike=np.arange(512))
+    by_orbit = mixing_time(chain, alike=orbits(find_automorphisms(law)).labels)
+    assert alone.steps == by_orbit.steps == dense.steps
+    assert alone.worst_start == by_orbit.worst_start == dense.worst_start == 0
+    for found, most in ((alone, 512 / 4), (by_orbit, 46 / 2)):
+        assert int(found.reason.split(" of ")[0].split()[-1]) <= most
+
+
+def test_classes_are_checked() -> None:
+    free = Composition([DenseOperator(random_chain(3, 6))])
+    for wrong in ([0, 1], np.zeros(6)):
+        with pytest.raises(InvalidInput, match="alike"):
+            mixing_time(free, alike=wrong)
+    with pytest.raises(InvalidInput, match="alike"):
+        mixing_time(free, starts=[0], alike=np.arange(6))
 
 
 def test_small_chains_take_dense_powers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 """Gaps and stationary laws of chains that are too large for a dense matrix.
 
 The operator is only applied. A reversible chain with known law pi > 0 is symmetrised, A = D^(1/2) P D^(-1/2) with
-D = diag(pi), its top eigenvector sqrt(pi) is taken out, and Lanczos iteration (ARPACK) finds the ends of what remains;
-for a unit vector v an eigenvalue lies within ||A v - theta v|| of theta. Any other chain goes through Arnoldi iteration
-on nu -> nu P; there the residual does not bound the error, and the result says so.
+D = diag(pi), its top eigenvector sqrt(pi) is taken out, and Lanczos iteration (`theory.chains.lanczos`) finds the ends
+of what remains; for a unit vector v an eigenvalue lies within ||A v - theta v|| of theta. Any other chain goes through
+Arnoldi iteration (ARPACK) on nu -> nu P; there the residual does not bound the error, and the result says so.
 
 Every result carries its residual. Where the iteration did not converge, an error is raised: an unconverged number is
 never returned.
@@ -18,10 +18,12 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs, eigsh
+from scipy.linalg.blas import daxpy
+from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs
 from threadpoolctl import ThreadpoolController
 
 from theory.chains.checks import check_law
+from theory.chains.lanczos import NotConverged, extreme_eigenpairs
 from theory.chains.operator import TransitionOperator
 from theory.errors import InvalidInput
 from theory.memory import require_memory
@@ -30,14 +32,10 @@ Array = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 BASIS = 32
-"""Lanczos or Arnoldi vectors that are kept: the memory is about this many vectors over the states."""
+"""Arnoldi vectors that are kept: the memory is about this many vectors over the states."""
 
 MULTIPLE = 1e-9
 """Eigenvalues this close to 1 are taken for the eigenvalue 1 of a closed class."""
-
-
-class NotConverged(RuntimeError):
-    """The iteration stopped before the residual was small; no number is given."""
 
 
 @dataclass(frozen=True)
@@ -103,49 +101,27 @@ def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolera
         raise InvalidInput("law", "zero masses", "every state needs stationary mass; restrict the chain to the support")
     if chain.states < 3:
         raise InvalidInput("states", chain.states, "at least 3 states; use theory.chains.spectrum for fewer")
-    require_memory((BASIS + 8.0) * 8 * chain.states, "states", chain.states, "the Lanczos vectors")
+    require_memory(12.0 * 8 * chain.states, "states", chain.states, "the Lanczos vectors")
     root = np.sqrt(pi)
 
     def symmetrised(vector: Array) -> Array:
-        flat = np.asarray(vector, dtype=np.float64).reshape(-1)
-        flat = flat - root * (root @ flat)
-        image = root * chain.apply(flat / root)
-        return image - root * (root @ image)
+        image = np.asarray(chain.apply(vector / root), dtype=np.float64)
+        image = np.multiply(image, root)
+        return np.asarray(daxpy(root, image, a=-float(root @ image)))
 
-    generator = np.random.default_rng(0)
-    left, right = generator.normal(size=(2, chain.states))
+    left, right = np.random.default_rng(0).normal(size=(2, chain.states))
+    left, right = (vector - root * (root @ vector) for vector in (left, right))
     scale = float(np.linalg.norm(left) * np.linalg.norm(right))
     if abs(left @ symmetrised(right) - right @ symmetrised(left)) > 1e-9 * scale:
         raise InvalidInput("chain", type(chain).__name__, "must be reversible with respect to the law")
-
-    def extreme(which: str) -> tuple[float, Array, float]:
-        # sqrt(pi) is moved to the other end of the spectrum: left at 0, it would hide ends of the opposite sign.
-        away = -1.0 if which == "LA" else 1.0
-        operator = LinearOperator(
-            (chain.states, chain.states),
-            matvec=lambda vector: symmetrised(vector) + away * root * (root @ np.asarray(vector).reshape(-1)),
-            dtype=np.float64,
-        )
-        basis = min(BASIS, chain.states - 1)
-        try:
-            # ARPACK's own products are small: more than one BLAS thread would cost more than it brings.
-            with _blas().limit(limits=1):
-                values, vectors = eigsh(operator, k=1, which=which, v0=left, ncv=basis, tol=tolerance / 10)
-        except (ArpackNoConvergence, ArpackError) as error:
-            raise NotConverged(f"Lanczos iteration did not converge: {error}") from None
-        vector = vectors[:, 0]
-        residual = float(np.linalg.norm(symmetrised(vector) - values[0] * vector))
-        if residual > tolerance:
-            raise NotConverged(f"Lanczos iteration ended with residual {residual:.2g}, above {tolerance:.2g}")
-        return float(values[0]), vector, residual
-
-    top, vector, residual = extreme("LA")
-    largest = abs(top)
-    if not chain.nonnegative:
-        bottom, _, other = extreme("SA")
-        largest, residual = max(largest, abs(bottom)), max(residual, other)
+    ends = ("top",) if chain.nonnegative else ("top", "bottom")
+    # The passes over vectors are short: more than one BLAS thread would cost more than it brings.
+    with _blas().limit(limits=1):
+        pairs = extreme_eigenpairs(symmetrised, left, ends, tolerance)
+    top, largest = pairs[0].value, max(abs(pair.value) for pair in pairs)
+    residual = max(pair.residual for pair in pairs)
     # A chain that falls apart has the eigenvalue 1 twice, up to rounding.
-    return IterativeGaps(max(0.0, 1 - top), max(0.0, 1 - largest), residual, True, "Lanczos", vector / root)
+    return IterativeGaps(max(0.0, 1 - top), max(0.0, 1 - largest), residual, True, "Lanczos", pairs[0].vector / root)
 
 
 def arnoldi_gaps(chain: TransitionOperator, tolerance: float = 1e-8) -> tuple[IterativeLaw, IterativeGaps]:

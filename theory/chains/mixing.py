@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.chains.checks import States, check_states
 from theory.chains.classes import communicating_classes
+from theory.chains.following import BATCH_BYTES, Found, law_error, slowest_of_all, slowest_start
 from theory.chains.operator import DenseOperator, TransitionOperator, as_operator
 from theory.chains.powers import PowerLadder, normalised, point_masses, step_error
 from theory.chains.stationary import StationaryLaw, stationary_law
@@ -33,8 +34,6 @@ FEW_STATES = 256
 """Up to this many states dense powers are quicker than steps, however few the starts."""
 LONGEST = 2**52
 """Longest time that is looked for by default; rounding swamps any later one."""
-BATCH_BYTES = 2**26
-"""Laws that are carried on at the same time, step by step, take about this much memory."""
 EXTRA_LEVELS = 8
 """Powers beyond the mixing time that may be computed for the error bound."""
 
@@ -47,7 +46,7 @@ class MixingTime:
         steps: t_mix(eps), an int; math.inf where the chain never mixes.
         epsilon: eps.
         distance: d(t_mix), None where the chain never mixes; step by step, over the starts that were farther than eps
-            at t_mix - 1, the others being within it already.
+            at t_mix - 1, the others being known to be within it already.
         previous_distance: d(t_mix - 1), None where the chain never mixes or t_mix = 0.
         worst_start: the start that is farthest from pi at t_mix - 1 (at 0 where t_mix = 0), None where never.
         all_starts: whether every state was a start; otherwise the maximum is over the given starts only.
@@ -73,20 +72,26 @@ def mixing_time(
     epsilon: float = 0.25,
     starts: ArrayLike | None = None,
     maximum: int = LONGEST,
+    *,
+    alike: ArrayLike | None = None,
 ) -> MixingTime:
     """t_mix(eps), worst case over all states or over the given starts.
 
-    With starts, a chain of more than `FEW_STATES` that does not hold its matrix is run step by step from those starts
-    alone, each until it is within eps; every other chain is run by its powers.
+    A chain of more than `FEW_STATES` that does not hold its matrix is run step by step where starts or classes of
+    states are given: from each of the starts until it is within eps, or from as many classes as settle all others
+    (`theory.chains.following`). Every other chain is run by its powers.
 
     Args:
         chain: the chain.
         epsilon: eps, in (0, 1).
         starts: states to start from; all by default.
         maximum: longest time to look for.
+        alike: a label for every state, [S], the same where the distance is known to be the same at all times: orbits of
+            a symmetry that the chain has, or ``range(S)`` where none is known. The worst case is that over all states.
 
     Raises:
-        InvalidInput: ``epsilon`` outside (0, 1), a start out of range, or a chain that mixes, but not by ``maximum``.
+        InvalidInput: ``epsilon`` outside (0, 1), a start out of range, starts together with classes, another number of
+            labels than of states, or a chain that mixes, but not by ``maximum``.
         ExceedsMemory: the powers would not fit.
     """
     operator = as_operator(chain)
@@ -95,7 +100,11 @@ def mixing_time(
     if maximum < 1:
         raise InvalidInput("maximum", maximum, "at least 1 step is needed")
     begin = np.arange(operator.states) if starts is None else check_states(starts, operator.states, "starts")
-    by_steps = starts is not None and not isinstance(operator, DenseOperator) and operator.states > FEW_STATES
+    labels = None if alike is None else _check_labels(alike, operator.states, starts)
+    if labels is not None:
+        begin = np.unique(labels, return_index=True)[1]
+    iterated = not isinstance(operator, DenseOperator) and operator.states > FEW_STATES
+    by_steps = iterated and (starts is not None or labels is not None)
     if not by_steps:
         # Its powers need the matrix in any case, and made once it serves everything that follows.
         operator = DenseOperator(operator.to_dense(), operator.reversible, operator.stationary)
@@ -108,26 +117,45 @@ def mixing_time(
         known = known_or_unique_law(operator)
     rows = min(len(begin), BATCH_BYTES // (8 * operator.states) + 1) if by_steps else len(begin)
     require_memory(32.0 * rows * operator.states, "starts", len(begin), "laws carried on at the same time")
-    search = _step_by_step if by_steps else _by_powers
-    found = search(operator, known, begin, epsilon, maximum)
+    reason = "doubling of dense powers and binary descent"
+    if not by_steps:
+        found = _by_powers(operator, known, begin, epsilon, maximum)
+    elif labels is None:
+        found = slowest_start(operator, known, begin, epsilon, maximum)
+        reason = "step by step from the given starts"
+    else:
+        found = slowest_of_all(operator, known, labels, epsilon, maximum)
+        if found is not None:
+            classes = len(np.unique(labels))
+            reason = f"step by step from {found.followed} of {classes} starts, which bound the others"
     if found is None:
         obstacle = _obstacle(operator, epsilon, begin) if by_steps else ""
         if obstacle:
-            return MixingTime(math.inf, epsilon, None, None, None, False, 0.0, True, obstacle)
+            return MixingTime(math.inf, epsilon, None, None, None, starts is None, 0.0, True, obstacle)
         raise InvalidInput("maximum", maximum, f"the distance is still above {epsilon}; a larger maximum is needed")
     bound = min(1.0, found.error + found.law_error)
     distance, previous = found.distance, found.previous
+    near = max(distance, found.settled) + bound <= epsilon
     return MixingTime(
         steps=found.steps,
         epsilon=epsilon,
         distance=distance,
         previous_distance=previous,
-        worst_start=int(begin[found.worst]),
+        worst_start=found.worst,
         all_starts=starts is None,
         error_bound=bound,
-        certain=distance + bound <= epsilon and (previous is None or previous - bound > epsilon),
-        reason="step by step from the given starts" if by_steps else "doubling of dense powers and binary descent",
+        certain=near and (previous is None or previous - bound > epsilon),
+        reason=reason,
     )
+
+
+def _check_labels(alike: ArrayLike, states: int, starts: ArrayLike | None) -> NDArray[np.int64]:
+    if starts is not None:
+        raise InvalidInput("alike", "classes of all states", "give either starts or classes")
+    labels = np.asarray(alike)
+    if labels.shape != (states,) or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInput("alike", f"shape {labels.shape} of {labels.dtype}", f"{states} whole numbers are needed")
+    return labels.astype(np.int64)
 
 
 def _obstacle(operator: TransitionOperator, epsilon: float, starts: States) -> str:
@@ -142,32 +170,9 @@ def _obstacle(operator: TransitionOperator, epsilon: float, starts: States) -> s
     return ""
 
 
-@dataclass(frozen=True)
-class _Found:
-    """What a search found: the integer, the distances around it, the position of the worst start, error bounds."""
-
-    steps: int
-    distance: float
-    previous: float | None
-    worst: int
-    error: float
-    law_error: float = 0.0
-
-
-def _law_error(known: StationaryLaw, time: int, distance: float) -> float:
-    """Bound on delta = TV(pi as computed, pi) from its residual r: delta <= dbar(t) delta + t ||r||_1 / 2.
-
-    dbar(t) <= 2 d(t) with distances to the computed pi as well; useless (then 1) unless d(t) < 1/2.
-    """
-    if distance >= 0.49:
-        return 1.0
-    leak = 0.5 * known.residual + step_error(len(known.law))
-    return min(1.0, time * leak / (1 - 2 * distance))
-
-
 def _by_powers(
     operator: TransitionOperator, known: StationaryLaw, starts: States, epsilon: float, maximum: int
-) -> _Found | None:
+) -> Found | None:
     law = known.law
     ladder = PowerLadder(operator)
     level = 0
@@ -185,7 +190,7 @@ def _by_powers(
     rows = point_masses(starts, operator.states)
     before, worst = _farthest(rows, law)
     if before <= epsilon:
-        return _Found(0, before, None, worst, 0.0, _law_error(known, 1 << later, distance_later))
+        return Found(0, before, None, int(starts[worst]), 0.0, law_error(known, 1 << later, distance_later))
     for step in range(level - 1, -1, -1):
         candidate = normalised(rows @ ladder.rung(step)) if low else ladder.rung(step)[starts]
         middle, farthest = _farthest(candidate, law)
@@ -197,46 +202,7 @@ def _by_powers(
     if high > maximum:
         return None
     error += ladder.errors[0] + step_error(operator.states)
-    return _Found(high, reached, before, worst, error, _law_error(known, 1 << later, distance_later))
-
-
-def _step_by_step(
-    operator: TransitionOperator, known: StationaryLaw, starts: States, epsilon: float, maximum: int
-) -> _Found | None:
-    """Start after start is dropped once it has come within eps, for good: d_x is non-increasing.
-
-    The starts go in batches that fit into memory, those of least stationary mass first: they tend to be the slowest,
-    and a later batch has to be followed only as long as it is farther than eps.
-    """
-    law = known.law
-    order = np.argsort(law[starts], kind="stable")
-    batch = max(1, BATCH_BYTES // (8 * operator.states))
-    best = _Found(0, 0.0, None, int(order[0]), 0.0)
-    for first in range(0, len(order), batch):
-        alive = order[first : first + batch]
-        rows = point_masses(starts[alive], operator.states)
-        distances = distances_to(rows, law)
-        previous: Array | None = None
-        steps = 0
-        while (distances > epsilon).any():
-            if steps >= maximum:
-                return None
-            far = distances > epsilon
-            alive, rows, previous = alive[far], rows if far.all() else rows[far], distances[far]
-            rows = operator.propagate(rows)
-            steps += 1
-            distances = distances_to(rows, law)
-        found = _Found(
-            steps,
-            float(distances.max()),
-            None if previous is None else float(previous.max()),
-            int(alive[(distances if previous is None else previous).argmax()]),
-            steps * step_error(operator.states),
-            _law_error(known, steps, float(distances.max())),
-        )
-        if (found.steps, found.previous or 0.0) > (best.steps, best.previous or 0.0) or first == 0:
-            best = found
-    return best
+    return Found(high, reached, before, int(starts[worst]), error, law_error(known, 1 << later, distance_later))
 
 
 def _farthest(rows: Array, law: Array) -> tuple[float, int]:

@@ -52,16 +52,22 @@ def influence_matrix(conditionals: ConditionalModel) -> Array:
     for site in range(sites):
         others = [j for j in range(sites) if j != site]
         token = conditionals.token_conditionals((site,))[0].reshape((symbols,) * len(others) + (symbols,))
-        null = np.zeros(token.shape[:-1], dtype=bool)
+        null = None
         if conditionals.law is not None:
-            null = conditionals.law.null_contexts((site,)).reshape(null.shape)
+            found = conditionals.law.null_contexts((site,)).reshape(token.shape[:-1])
+            null = found if found.any() else None
+        # Two laws on two symbols differ by as much in the one as in the other.
+        token = np.ascontiguousarray(token[..., 0]) if symbols == 2 else token
         for axis, other in enumerate(others):
+            by_symbol = np.moveaxis(token, axis, 0)
             # One pair (a, b) of symbols at the changed site at a time keeps the memory at one table.
             for a in range(symbols):
                 for b in range(a + 1, symbols):
-                    left, right = token.take(a, axis=axis), token.take(b, axis=axis)
-                    distance = 0.5 * np.abs(left - right).sum(axis=-1)
-                    allowed = ~(null.take(a, axis=axis) | null.take(b, axis=axis))
+                    distance = np.abs(by_symbol[a] - by_symbol[b])
+                    distance = distance if symbols == 2 else 0.5 * distance.sum(axis=-1)
+                    allowed = True
+                    if null is not None:
+                        allowed = ~(null.take(a, axis=axis) | null.take(b, axis=axis))
                     result[site, other] = max(result[site, other], distance.max(where=allowed, initial=0.0))
     return result
 

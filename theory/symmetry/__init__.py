@@ -32,7 +32,14 @@ from theory.symmetry.exchangeable_chains import (
 from theory.symmetry.graph_symmetries import graph_symmetries, is_graph_automorphism
 from theory.symmetry.log_escape import log_exit_probabilities, log_expected_escape_times
 from theory.symmetry.lumping import OrbitChain
-from theory.symmetry.orbits import Orbits, orbits, require_symmetric, symmetry_violation, worst_case_starts
+from theory.symmetry.orbits import (
+    Orbits,
+    orbits,
+    require_symmetric,
+    symmetric_orbits,
+    symmetry_violation,
+    worst_case_starts,
+)
 from theory.symmetry.search import find_automorphisms
 
 __all__ = [
@@ -66,6 +73,7 @@ __all__ = [
     "site_permutation",
     "slowest_mode",
     "smallest_eigenvalue",
+    "symmetric_orbits",
     "symmetry_group",
     "symmetry_violation",
     "violation",

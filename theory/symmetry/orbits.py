@@ -94,16 +94,27 @@ def symmetry_violation(chain: TransitionOperator, group: SymmetryGroup, seed: in
     return worst
 
 
-def worst_case_starts(chain: TransitionOperator, group: SymmetryGroup) -> NDArray[np.int64]:
-    """One start per orbit: the maximum of d_x(t) over these starts is d(t).
+def symmetric_orbits(chain: TransitionOperator, group: SymmetryGroup) -> Orbits:
+    """The orbits of the group, after checking that the chain commutes with it: d_x(t) is the same within each of them.
 
-    Pass them as ``starts`` to `theory.chains.mixing_time` or `total_variation_curve` of the *full* chain.
+    Their labels are what `theory.chains.mixing_time` takes as ``alike``.
 
     Raises:
         InvalidInput: the chain does not commute with the group (systematic scan does not, for instance).
     """
     require_symmetric(chain, group)
-    return orbits(group).representatives
+    return orbits(group)
+
+
+def worst_case_starts(chain: TransitionOperator, group: SymmetryGroup) -> NDArray[np.int64]:
+    """One start per orbit: the maximum of d_x(t) over these starts is d(t).
+
+    Pass them as ``starts`` to `theory.chains.total_variation_curve` of the *full* chain.
+
+    Raises:
+        InvalidInput: the chain does not commute with the group.
+    """
+    return symmetric_orbits(chain, group).representatives
 
 
 def require_symmetric(chain: TransitionOperator, group: SymmetryGroup) -> None:

@@ -32,11 +32,12 @@ MODULES: dict[str, str] = {
     "N7": "n7_trained_transformer_against_product_kernels",
     "P1": "p1_refinement_follows_the_exact_chain",
     "P2": "p2_distillation_removes_mode_mixing",
+    "P3": "p3_mask_ratio_and_training_stages",
     "P4": "p4_starts_and_rejecters",
     "P5": "p5_speed_quality_frontier",
 }
 
-TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7", "P1", "P2", "P4", "P5")
+TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7", "P1", "P2", "P3", "P4", "P5")
 """Claims about trained networks: they need the extra ``simulators``."""
 
 

@@ -37,7 +37,7 @@ class Parameters:
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
     rows: int = parameter(512, "test sentences", full=2048, minimum=20)
     seeds: int = parameter(3, "networks for each weight", full=5, minimum=2)
-    training_steps: int = parameter(1000, "optimiser steps", full=6000, minimum=1)
+    training_steps: int = parameter(1000, "optimiser steps", full=4000, minimum=1)
     pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
     width: int = parameter(32, "width of the network", full=64, minimum=8)
 

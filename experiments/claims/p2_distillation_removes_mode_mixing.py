@@ -55,7 +55,7 @@ class Parameters:
     longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
     rows: int = parameter(512, "test sentences", full=2048, minimum=20)
     seeds: int = parameter(3, "networks for each kind of data", full=5, minimum=2)
-    training_steps: int = parameter(600, "optimiser steps", full=6000, minimum=1)
+    training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
     pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
     width: int = parameter(32, "width of the network", full=64, minimum=8)
 

@@ -48,8 +48,8 @@ class Parameters:
     longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
     rows: int = parameter(512, "test sentences", full=2048, minimum=20)
-    seeds: int = parameter(4, "networks for each setting", full=5, minimum=2)
-    training_steps: int = parameter(600, "optimiser steps", full=6000, minimum=1)
+    seeds: int = parameter(3, "networks for each setting", full=5, minimum=2)
+    training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
     pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
     width: int = parameter(32, "width of the network", full=64, minimum=8)
 
@@ -166,7 +166,26 @@ def draw(data: Mapping[str, Any]) -> Figure:
                 xlabel="refinement steps", ylabel="outputs that are translations (share)", ylim=(0, 1), title=title
             )
             axes.set_xticks(steps)
-        panels[0].legend(fontsize=7)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def draw_loss(data: Mapping[str, Any]) -> Figure:
+    """-ln p of the true token where decoding starts, and after the network's own first step, one mark a network."""
+    names = list(data["settings"])
+    with style():
+        figure, panels = new_figure(1, 2, height=3.0)
+        for axes, kind, title in (
+            (panels[0], "masks", "given masks alone"),
+            (panels[1], "own", "given its own likeliest first step"),
+        ):
+            for place, name in enumerate(names):
+                values = data["settings"][name][kind]
+                offsets = place + np.linspace(-0.12, 0.12, len(values))
+                axes.plot(offsets, values, MARKERS[place % len(MARKERS)], color=COLOURS[place % len(COLOURS)])
+            axes.set_xticks(range(len(names)), names)
+            axes.set(xlabel="noise in training", ylabel="-ln p of the true token (nats)", title=title)
+            axes.set_ylim(bottom=0)
     return figure
 
 
@@ -178,7 +197,7 @@ def memory(parameters: Parameters) -> float:
 CLAIM = Claim(
     id="P3",
     name="mask-ratio-and-training-stages",
-    title="Uniform noise teaches the first parallel step; a second stage teaches to mend one's own output",
+    title="Uniform noise teaches the first parallel step; a second stage prepares for one's own output",
     statement=(
         "T5s that refine are trained with a fixed share of noised tokens, with a uniform one, and with a second stage "
         "on their own likeliest output. With uniform noise the share of translations after t drawn steps is that of "
@@ -196,6 +215,13 @@ CLAIM = Claim(
             "Share of outputs that are possible translations against refinement steps, for each noise of training: "
             "drawn tokens (left) and likeliest tokens (right). Lines: exact chain of each noise. Marks: networks.",
             draw,
+        ),
+        FigureSpec(
+            "loss",
+            "How unlikely the true tokens are to each network where decoding starts (masks alone) and where it goes on "
+            "(its own likeliest first step). Marks: networks. Predicted: uniform noise is below a low fixed share on "
+            "the left, the second stage below one stage on the right.",
+            draw_loss,
         ),
     ),
     memory=memory,

@@ -1,8 +1,8 @@
 """The simulators' requirement: JAX, from the extra ``simulators``, and not a version that computes wrong results.
 
 jaxlib 0.10.2 on CPU silently gives wrong numbers for programs as plain as ``jit(vmap(lambda r: sum((M @ r)**2)))``
-(https://github.com/jax-ml/jax/issues/39103: with 40,000 rows 18% of them are wrong, some 5000 times too large). It is refused at import, unless the
-environment switches the faulty fusion off with ``XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=``.
+(https://github.com/jax-ml/jax/issues/39103: of 40,000 rows 18% are wrong, some 5000 times too large). It is refused at
+import, unless the environment switches the faulty fusion off: ``XLA_FLAGS=--xla_cpu_experimental_ynn_fusion_type=``.
 """
 
 from __future__ import annotations

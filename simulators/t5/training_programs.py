@@ -24,6 +24,12 @@ from simulators.t5.optimiser import OptimiserSettings, make_optimiser
 Leaves = list[jax.Array]
 """Parameters of a network in the order of its tree."""
 
+PROCESSOR_OPTIONS = {"xla_backend_optimization_level": 1}
+"""Compiler options on a processor: half of the time to compile, at the same speed of a step.
+
+Most of that time goes into the random numbers of dropout, which are inlined wherever a mask is used.
+"""
+
 
 class Programs(NamedTuple):
     """Compiled programs of a training.
@@ -47,6 +53,7 @@ def programs(config: T5Config, objective: ObjectiveSettings, optimiser: Optimise
     graph = structure(config)
     form = jax.tree.structure(nnx.split(nnx.eval_shape(lambda: T5(config, nnx.Rngs(0))), nnx.Param)[1])
     transformation = make_optimiser(optimiser, steps)
+    options = PROCESSOR_OPTIONS if jax.default_backend() == "cpu" else None
 
     def losses_of(leaves: Leaves, batch: Batch, key: jax.Array, dropout: Dropout) -> Losses:
         network = nnx.merge(graph, jax.tree.unflatten(form, leaves))
@@ -68,9 +75,9 @@ def programs(config: T5Config, objective: ObjectiveSettings, optimiser: Optimise
 
     return Programs(
         start=jax.jit(transformation.init),
-        gradient=jax.jit(gradient),
+        gradient=jax.jit(gradient, compiler_options=options),
         update=jax.jit(update, donate_argnums=(0, 1)),
-        losses=jax.jit(lambda leaves, batch, key: losses_of(leaves, batch, key, NO_DROPOUT)),
+        losses=jax.jit(lambda leaves, batch, key: losses_of(leaves, batch, key, NO_DROPOUT), compiler_options=options),
     )
 
 

@@ -123,6 +123,8 @@ def _one_aperiodic_class(operator: TransitionOperator) -> bool:
 
     True is certain. False says that it was not seen: the diameter may be above `MOST_LEVELS`, or the period above 1.
     """
+    if operator.one_class:
+        return True
     law = operator.stationary
     start = 0 if law is None else int(np.argmax(law))
     for step, stays in ((operator.propagate, True), (operator.apply, False)):

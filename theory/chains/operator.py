@@ -33,11 +33,13 @@ class TransitionOperator(ABC):
         reversible: True or False where the builder knows it, None where it is not known.
         stationary: a stationary law [S] where the builder knows one, else None.
         nonnegative: whether a reversible operator is known to have no negative eigenvalue.
+        one_class: whether all states are known to form one aperiodic class.
     """
 
     states: int
     reversible: bool | None = None
     nonnegative: bool = False
+    one_class: bool = False
     stationary: Array | None = None
 
     @abstractmethod

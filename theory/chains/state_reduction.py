@@ -4,7 +4,9 @@ Removing state n from a chain leaves the chain watched only while it is elsewher
 P(i, j) + P(i, n) P(n, j) / s_n with s_n = sum_{j<n} P(n, j). Every operation is an addition, a product or a quotient
 of non-negative numbers, so that relative errors stay small entry by entry, however close to reducible the chain is, and
 the diagonal (where 1 - 1e-17 cannot be told from 1) is never read. States are removed from the last to the first, in
-blocks, so that almost all of the work is matrix products.
+blocks of b: first within the block, where the states below it count together, then in the rows and columns outside by
+substitution, (diag(s) - U) R' = R and C' (I - L) = C with the triangles U and L of the block, then by P + C' R' in all
+that is left. Almost all of the work is matrix products.
 
 Legend: ``S`` states. Source: Grassmann, Taksar, Heyman 1985, *Operations Research* 33(5), and O'Cinneide 1993,
 *Numerische Mathematik* 65, for the entrywise error analysis.
@@ -44,6 +46,16 @@ class Reduction:
         size = len(self.leaving)
         law = np.zeros(size)
         law[0] = 1.0
+        inverse = np.ones(size)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            np.divide(1.0, self.leaving, out=inverse, where=np.arange(size) > 0)
+            # Forward substitution, which only adds: the entries beside the diagonal enter with a minus sign.
+            direct = solve_triangular(
+                np.eye(size) - np.triu(self.factors, 1) * inverse, law, trans="T", check_finite=False
+            )
+            total = direct.sum()
+        if np.isfinite(total) and direct.min() > np.finfo(np.float64).tiny:
+            return np.asarray(direct / total)
         columns = np.ascontiguousarray(self.factors.T)
         for n in range(1, size):
             inflow = float(columns[n, :n] @ law[:n])
@@ -89,16 +101,24 @@ def reduce_states(matrix: Array) -> Reduction:
     leaving = np.zeros(size)
     for high in range(size, 1, -BLOCK):
         low = max(high - BLOCK, 1)
-        for n in range(high - 1, low - 1, -1):
-            leaving[n] = matrix[n, :n].sum()
-            if leaving[n] == 0:
+        rows, columns = matrix[low:high, :low], matrix[:low, low:high]
+        # Within the block the states below it count together: column 0 of `inner`.
+        inner = np.column_stack([rows.sum(axis=1), matrix[low:high, low:high]])
+        for n in range(high - low - 1, -1, -1):
+            row = inner[n, : n + 1]
+            leaving[low + n] = total = np.add.reduce(row)
+            if total == 0:
                 raise InvalidInput(
                     "chain",
-                    f"state {n} of the class",
+                    f"state {low + n} of the class",
                     "its way to the other states underflows: the probabilities are too small",
                 )
-            matrix[n, :n] /= leaving[n]
-            matrix[low:n, :n] += np.outer(matrix[low:n, n], matrix[n, :n])
-            matrix[:low, low:n] += np.outer(matrix[:low, n], matrix[n, low:n])
-        matrix[:low, :low] += matrix[:low, low:high] @ matrix[low:high, :low]
+            row /= total
+            inner[:n, : n + 1] += inner[:n, n + 1, None] * row
+        block = matrix[low:high, low:high] = inner[:, 1:]
+        # What the elimination does to the rest of its rows and columns: two substitutions, which only add.
+        upper, lower = np.diag(leaving[low:high]) - np.triu(block, 1), np.eye(high - low) - np.tril(block, -1)
+        rows[:] = solve_triangular(upper, rows, check_finite=False)
+        columns[:] = solve_triangular(lower, columns.T, lower=True, trans="T", check_finite=False).T
+        matrix[:low, :low] += columns @ rows
     return Reduction(matrix, leaving)

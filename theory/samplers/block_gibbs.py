@@ -45,6 +45,8 @@ class TableBlockGibbs(CompiledMixture):
         )
         self.law = law
         self._mask_law = masks
+        # Every conditional is positive then, and every site redrawn sooner or later, perhaps as it was.
+        self.one_class = bool(law.support.all() and (masks.inclusion > 0).all())
 
     @cached_property
     def tree(self) -> SubsetTree:

@@ -4,10 +4,11 @@
 
 *Speed-up*: the same sweep of processor-bound cells (exact mixing times, about 0.1 s each) with each number of workers.
 The time runs from the first outcome to the last, so that starting the cluster (a few seconds, once) is not counted; the
-outcomes of the first chunk are left out of the rate. *Overhead*: cells of about a millisecond; elapsed time times
-workers, minus the time that the cells took themselves, for each cell after the first outcome. Everything is stored, as
-in any sweep. On a busy machine neither number means much, and the load is printed; the processor time that the
-coordinator (scheduler, client and database, in one process) spends on a cell holds there too.
+outcomes of the first chunk are left out of the rate. The share of their time that the workers spend in cells is the
+part of it that the engine decides. *Overhead*: cells of about a millisecond; elapsed time times workers, minus the time
+that the cells took themselves, for each cell after the first outcome. Everything is stored, as in any sweep. On a busy
+machine neither rate nor overhead means much, and the load is printed; the share of time in cells holds there too, and
+so does the processor time that the coordinator (scheduler, client and database, in one process) spends on a cell.
 """
 
 from __future__ import annotations
@@ -72,15 +73,21 @@ def main() -> None:
         seeds=range(options.cells),
     )
     rates: dict[int, list[float]] = {workers: [] for workers in options.workers}
+    shares: dict[int, list[float]] = {workers: [] for workers in options.workers}
     for _ in range(options.repeats):
         for workers in options.workers:  # in turn, so that whatever else the machine does falls on all
             elapsed, cells, computed = after_the_first(outcomes_over_time(busy, workers))
             rates[workers].append(cells / elapsed)
-            print(f"  {workers} workers: {cells / elapsed:.1f} cells/s, {1000 * computed / cells:.0f} ms a cell")
+            shares[workers].append(computed / (elapsed * workers))
+            print(
+                f"  {workers} workers: {cells / elapsed:.1f} cells/s, {1000 * computed / cells:.0f} ms a cell, "
+                f"{shares[workers][-1]:.0%} of the workers' time in cells"
+            )
     first = options.workers[0]
     for workers in options.workers[1:]:
         ratio = max(rates[workers]) / max(rates[first])
-        print(f"speed-up of {workers} workers over {first}: {ratio:.2f}")
+        allowed = workers / first * max(shares[workers]) / max(shares[first])
+        print(f"speed-up of {workers} workers over {first}: {ratio:.2f}; by the shares of time in cells: {allowed:.2f}")
 
     cheap = make_plan(load_subject("escape"), {"clique": "2", "coupling": "1"}, seeds=range(options.cheap))
     for workers in options.workers:

@@ -58,6 +58,9 @@ def local_cluster(workers: int) -> Iterator[Client]:
                     processes=True,
                     host="127.0.0.1",
                     dashboard_address=None,
+                    # Without a dashboard its port is opened all the same; any free one, so that sweeps can run beside
+                    # each other.
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                     silence_logs=logging.CRITICAL,
                 )
             with Client(cluster) as client:

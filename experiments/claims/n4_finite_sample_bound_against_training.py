@@ -29,7 +29,7 @@ from theory.divergences import total_variation
 from theory.errors import InvalidInput
 from theory.estimation import asymptotic_covariance, empirical_law, fit, population, pseudolikelihood_information
 from theory.inequalities import tensorization_upper_bound
-from theory.laws import IsingLaw, ising
+from theory.laws import IsingLaw, JointLaw, ising
 from theory.masks import MaskLaw, k_uniform
 from theory.samplers import block_gibbs
 from theory.states import all_sequences
@@ -52,13 +52,13 @@ FIT_ALARM = 1e-4
 class Parameters:
     """What is varied."""
 
-    sites: int = parameter(3, "sites N of the Ising model", full=4, minimum=2, maximum=6)
+    sites: int = parameter(3, "sites N of the Ising model", minimum=2, maximum=6)
     box: float = parameter(
         1.0, "half-width of the family's box of parameters; the truth lies in its inner half", minimum=0.01, maximum=2.0
     )
     networks: tuple[str, ...] = parameter(("mlp",), "architectures, beside the family", full=("mlp", "transformer"))
     samples: tuple[int, ...] = parameter(
-        (1000, 10_000, 100_000), "training sequences n", full=(1000, 10_000, 100_000, 1_000_000), minimum=50
+        (1000, 30_000, 1_000_000), "training sequences n", full=(1000, 10_000, 100_000, 1_000_000), minimum=50
     )
     seeds: int = parameter(3, "data sets and networks for each n", full=5, minimum=2)
     repetitions: int = parameter(60, "data sets for the exact minimisers of each n", full=200, minimum=20)
@@ -100,7 +100,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             [row["distance"] for row in rows],
             [row["distance_bound"] for row in rows],
             detail="family: by C_AT of the learned law; networks: by the contraction of the Gibbs sampler; on the "
-            "same event as the excess loss",
+            f"same event as the excess loss. Of {len(rows)} bounds {sum(row['distance_bound'] < 1 for row in rows)} "
+            "are below 1, where they say something",
         ),
         _minimiser_check(minimisers[-1], parameters),
     ]
@@ -201,7 +202,8 @@ def _minimisers(
     generator = np.random.default_rng([seed, 2, n])
     values = []
     for _ in range(parameters.repetitions):
-        seen = empirical_law(law.sample(n, generator), law.symbols)
+        # How often n sequences take each value, without the sequences.
+        seen = JointLaw(generator.multinomial(n, law.probabilities).reshape(law.table.shape) / n)
         estimate = fit(law.family, population(seen, masks), start=law.theta)
         if estimate.converged:
             surplus = _losses(TableConditionals(law.family.law(estimate.theta))) - truth

@@ -45,7 +45,7 @@ class Run(NamedTuple):
     Attributes:
         state: where the chains are now; the next run can go on from it.
         observed: the result of every observable.
-        draws: recorded statistics, each [chain, draw]; ``arviz.from_dict({"posterior": draws})`` takes them.
+        draws: recorded statistics, each [chain, draw]; ``arviz.convert_to_dataset(draws)`` takes them.
     """
 
     state: State

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
 
-SCHEMES = ("masks", "random", "linear", "constant", "stutter")
+SCHEMES = ("masks", "random", "linear", "previous", "summed", "constant", "stutter")
+"""Two starts; three replacements of what a linear schedule rejects (masks again, the tokens before, the likeliest by
+logits summed over the steps); two more rejecters whose positions become masks again."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Parameters:
 
     schemes: tuple[str, ...] = parameter(
         ("masks", "random", "linear", "stutter"),
-        "ways to refine: from masks or random tokens, or with a rejecter that masks what it rejects",
+        "ways to refine: starts, replacements of what is rejected, rejecters",
         full=SCHEMES,
         choices=SCHEMES,
     )
@@ -59,7 +61,7 @@ class Parameters:
 
 
 def settings_of(scheme: str) -> RefinementSettings:
-    """How a scheme decodes. Rejected positions become masks again; the last step keeps all that it draws."""
+    """How a scheme decodes; every last step draws all positions and keeps what it draws."""
     from simulators.t5.refinement_settings import RefinementSettings
     from simulators.t5.rejecters import ConstantSchedule, LinearSchedule, Stutter
     from simulators.t5.sampling import Sampling
@@ -69,6 +71,8 @@ def settings_of(scheme: str) -> RefinementSettings:
         return RefinementSettings(sampling=sampling)
     if scheme == "random":
         return RefinementSettings(sampling=sampling, start="random")
+    if scheme in ("previous", "summed"):
+        return RefinementSettings(sampling=sampling, rejecter=LinearSchedule(), replacement=scheme)  # type: ignore[arg-type]
     rejecter = {"linear": LinearSchedule(), "constant": ConstantSchedule(count=1), "stutter": Stutter()}[scheme]
     return RefinementSettings(sampling=sampling, rejecter=rejecter, replacement="initial")
 
@@ -189,14 +193,14 @@ def memory(parameters: Parameters) -> float:
 CLAIM = Claim(
     id="P4",
     name="starts-and-rejecters",
-    title="Starts and rejecters change where refinement goes, not what a step does there",
+    title="Starts, replacements and rejecters change where refinement goes, not what a step does there",
     statement=(
-        "Whatever refinement starts from (masks or random tokens) and whichever rejecter turns predictions back into "
-        "masks (a linear schedule, a constant one, repeated tokens), the last step of a trained T5 gives as many "
-        "translations and repeated neighbours as the exact law does from the same inputs, up to the network's own "
-        "error there. What each scheme reaches by T steps is reported with its spread, and so is the self-attention of "
-        "the second step between neighbours that the first step made equal, beside that between others: no theory says "
-        "how large it is."
+        "Whatever refinement starts from (masks or random tokens), whichever rejecter takes predictions back (a linear "
+        "schedule, a constant one, repeated tokens) and whatever fills their place (masks, the tokens before, the "
+        "likeliest by summed logits), the last step of a trained T5 gives as many translations and repeated neighbours "
+        "as the exact law does from the same inputs, up to the network's own error there. What each scheme reaches by "
+        "T steps is reported with its spread, and so is the self-attention of the second step between neighbours that "
+        "the first step made equal, beside that between others: no theory says how large it is."
     ),
     source="Li et al. 2024 (arXiv:2407.21046), section 5; Ghazvininejad et al. 2019 (arXiv:1904.09324)",
     parameters=Parameters,

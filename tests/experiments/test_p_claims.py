@@ -121,6 +121,18 @@ def test_p4_finds_a_step_that_is_not_the_law(monkeypatch: pytest.MonkeyPatch) ->
     assert VIOLATED in verdicts(p4)
 
 
+def test_p4_schemes_keep_all_that_the_last_step_draws() -> None:
+    """Otherwise that step could not be held to a law of independent draws."""
+    from simulators.t5.rejecters import LinearSchedule, Passthrough
+
+    for scheme in p4.SCHEMES:
+        settings = p4.settings_of(scheme)
+        kept = settings.replacement == "initial" or isinstance(settings.rejecter, LinearSchedule | Passthrough)
+        assert kept, scheme
+        assert settings.update == "all"
+        assert settings.remove_stutter == "never"
+
+
 def test_p5_finds_a_distilled_network_that_lost_translations(monkeypatch: pytest.MonkeyPatch) -> None:
     def bad(language: ParallelLanguage, pairs: Sequence[Pair], training: Training, seed: int) -> StandIn:
         return StandIn(train(language, pairs, training, seed).exact, 0.3 * (1 + 0.02 * (seed % 7)))

@@ -100,7 +100,13 @@ def train(
 @text.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @_corpus
-@click.option("--sampler", "names", multiple=True, help="One or more of the samplers; all by default.")
+@click.option(
+    "--sampler",
+    "names",
+    multiple=True,
+    help="left-to-right, sequential, parallel-unmasking, confidence-unmasking, mask-predict, k-parallel or gibbs; "
+    "may be given several times. All by default.",
+)
 @click.option("--count", default=16, show_default=True, help="Texts of each sampler.")
 @click.option("--steps", default=16, show_default=True, help="Steps of the samplers that have such a number.")
 @click.option("--size", type=int, help="Tokens that k-parallel redraws in a step; half of them by default.")

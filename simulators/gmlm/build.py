@@ -43,7 +43,8 @@ def build(config: NetworkConfig, seed: int = 0) -> MaskedNetwork:
             values = generator.normal(size=leaf.shape) / np.sqrt(leaf.shape[1])
         else:
             values = np.full(leaf.shape, 1.0 if ".scale" in name else 0.0)
-        return jnp.asarray(values, dtype=leaf.dtype)
+        # Rounded by NumPy: JAX would compile a conversion for every shape.
+        return jnp.asarray(values.astype(leaf.dtype), dtype=leaf.dtype)
 
     result: MaskedNetwork = nnx.merge(graph, jax.tree_util.tree_map_with_path(initial, shapes))
     return result

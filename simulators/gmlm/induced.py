@@ -43,7 +43,7 @@ def _forward(network: MaskedNetwork, tokens: jax.Array) -> jax.Array:
 def predictor(network: MaskedNetwork, rows_at_once: int = ROWS_AT_ONCE) -> Predict:
     """Probabilities [B, N, q] of tokens [B, N] (the mask is q) as NumPy arrays, normalised in float64."""
     graph, state = nnx.split(network)
-    frozen = nnx.merge(graph, jax.tree.map(lambda leaf: jax.numpy.asarray(np.array(leaf)), state))
+    frozen = nnx.merge(graph, jax.tree.map(lambda leaf: jax.numpy.asarray(np.array(leaf), dtype=leaf.dtype), state))
 
     def predict(tokens: NDArray[np.integer]) -> Array:
         count = len(tokens)

@@ -300,7 +300,8 @@ def load_parameters(network: MaskedNetwork, folder: Path) -> int:
 
 
 def _copied(parameters: nnx.State) -> nnx.State:
-    return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf)), parameters)
+    # Without a named dtype JAX compiles a copy for every shape.
+    return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf), dtype=leaf.dtype), parameters)
 
 
 def _check_sizes(network: MaskedNetwork, data: DataSource, masks: MaskSource) -> None:

@@ -117,6 +117,19 @@ def test_n1_finds_networks_that_get_worse(monkeypatch: pytest.MonkeyPatch) -> No
     assert verdicts(n1) == [HOLDS, HOLDS, VIOLATED]
 
 
+def test_n1_ranks_the_mask_laws_by_mean_and_on_every_data_set() -> None:
+    errors = {"a": (0.3, 0.1, 0.8), "b": (0.2, 0.2, 0.2)}
+    rows = [
+        {"masks": name, "samples": 10, "seed": seed, "decoded": value}
+        for name, values in errors.items()
+        for seed, value in enumerate(values)
+    ]
+    first, second = n1._ranking(rows, 10, "decoded")
+    assert (first["masks"], first["mean"], first["error"]) == ("b", pytest.approx(0.2), pytest.approx(0.0))
+    assert (first["rank"], first["best"], first["worst"]) == (pytest.approx(4 / 3), 1, 2)
+    assert second["error"] == pytest.approx(np.std(errors["a"], ddof=1) / np.sqrt(3))
+
+
 def test_n2_finds_bounds_that_are_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
     runs, plateau = n2.divergence_of_runs_bound, n2.stationary_distance_bound
     with monkeypatch.context() as patch:

@@ -48,7 +48,7 @@ class Parameters:
     longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
     rows: int = parameter(512, "test sentences", full=2048, minimum=20)
-    seeds: int = parameter(3, "networks for each setting", full=5, minimum=2)
+    seeds: int = parameter(3, "networks for each setting", full=4, minimum=2)
     training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
     pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
     width: int = parameter(32, "width of the network", full=64, minimum=8)

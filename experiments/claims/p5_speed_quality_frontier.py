@@ -48,7 +48,7 @@ class Parameters:
     weight: float = parameter(0.5, "weight of the first of two registers", minimum=0.0, maximum=1.0)
     longest: int = parameter(4, "words of a sentence at most", full=7, minimum=2, maximum=7)
     rows: int = parameter(256, "test sentences", full=1024, minimum=20)
-    seeds: int = parameter(3, "networks of each kind", full=4, minimum=2)
+    seeds: int = parameter(3, "networks of each kind", minimum=2)
     training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
     pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
     width: int = parameter(32, "width of the network", full=64, minimum=8)

@@ -113,7 +113,7 @@ def test_a_cell_that_fits_no_memory_is_known_before(tmp_path: Path, capsys: pyte
         assert code == 2
         assert "are free; choose a smaller size" in err
     assert list(tmp_path.iterdir()) == []
-    for name in ("P1", "P4", "t5", "C7"):  # their usual sizes fit anywhere
+    for name in ("P1", "P3", "P4", "t5", "C7"):  # their usual sizes fit anywhere
         subject = load_subject(name)
         assert (subject.memory(build(subject.parameters)) or 0) < 2**31
 

@@ -1,4 +1,4 @@
-"""Exact worst-case mixing times of k-Gibbs on Ising rings with up to 2^14 states and more, between their bounds.
+"""Exact worst-case mixing times of k-Gibbs on Ising rings with up to 2^16 states, between their bounds.
 
 The operator is never formed. The ring's rotations and reflections commute with k-Gibbs, so that one start per orbit
 tells about all of them, and a part of these, run step by step, settles the worst case over all 2^N starts

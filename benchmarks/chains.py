@@ -181,6 +181,13 @@ def our_mixing(model: Any) -> int:
     return int(mixing_time(chain, EPSILON, alike=symmetric_orbits(chain, group).labels).steps)
 
 
+def our_powers(matrix: Any) -> int:
+    """From every start; what the command line does up to 2^11 states."""
+    from theory.chains import mixing_time
+
+    return int(mixing_time(matrix, EPSILON).steps)
+
+
 OURS = ("ours (operator)", "ours (Lanczos)", "ours (orbits)")
 CASES = (
     Case("stationary law", OURS[0], model, our_law),
@@ -192,6 +199,7 @@ CASES = (
     Case("gap", "deeptime (sparse)", sparse_matrix, deeptime_gap),
     Case("gap", "deeptime (dense)", dense_matrix, deeptime_gap),
     Case("mixing time", OURS[2], model, our_mixing),
+    Case("mixing time", "ours (dense powers)", dense_matrix, our_powers),
     Case("mixing time", "NumPy (dense powers)", dense_matrix, numpy_mixing),
 )
 

@@ -173,7 +173,8 @@ def test_a_few_starts_settle_all_others(seed: int, states: int, epsilon: float, 
     assert found.all_starts
     assert found.certain == dense.certain
     if found.certain and found.steps > 0:
-        assert found.previous_distance == pytest.approx(dense.previous_distance, abs=1e-9)
+        # Of the starts that were followed alone: another one may be farther a step before, but none needs more steps.
+        assert epsilon < found.previous_distance <= dense.previous_distance + 1e-9
         assert found.distance <= dense.distance + 1e-9
 
 

@@ -47,8 +47,9 @@ class MixingTime:
         epsilon: eps.
         distance: d(t_mix), None where the chain never mixes; step by step, over the starts that were farther than eps
             at t_mix - 1, the others being known to be within it already.
-        previous_distance: d(t_mix - 1), None where the chain never mixes or t_mix = 0.
-        worst_start: the start that is farthest from pi at t_mix - 1 (at 0 where t_mix = 0), None where never.
+        previous_distance: d(t_mix - 1), None where the chain never mixes or t_mix = 0. Where some starts settled the
+            others, the largest over those alone: above eps, which proves the time, and a lower bound on d(t_mix - 1).
+        worst_start: the start that has the previous distance (at t_mix = 0 the distance), None where never.
         all_starts: whether every state was a start; otherwise the maximum is over the given starts only.
         error_bound: bound on the error of the two distances, from rounding in the powers and from the residual of pi;
             the second supposes that the starts include a worst one. 1 where no bound was found.

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.translation import LONGEST, SPECIAL, Rows, input_tokens, network_laws
+from experiments.translation import LONGEST, SPECIAL, Rows, input_tokens, network_laws, small_language
 from theory.denoising import MASK, Denoiser, Noise, RefinementChain
 from theory.laws.parallel_language import ParallelLanguage
 
@@ -106,6 +106,11 @@ def exact_memory(language: ParallelLanguage) -> float:
     return 16.0 * _largest_chain(language) ** 2
 
 
+def claim_memory(parameters: Any) -> float:
+    """`experiments.claim.Claim.memory` of claims about the exact chains; the weights of the registers do not matter."""
+    return exact_memory(small_language((0.5, 0.5), parameters.doubling, longest=parameters.longest))
+
+
 @lru_cache(maxsize=256)
 def _largest_chain(language: ParallelLanguage) -> int:
     """States of that chain: combinations of the tokens that are possible at each position."""
@@ -141,6 +146,10 @@ def stutters(language: ParallelLanguage, words: int, targets: NDArray[np.int64])
     return np.asarray((targets[:, 1:] == targets[:, :-1]).mean(axis=1))
 
 
+MEASURES: dict[str, Measure] = {"possible": possible, "coherent": coherent, "stutters": stutters}
+"""By the names that records have for them."""
+
+
 def measured(exact: Exact, rows: Rows, outputs: NDArray[np.int64], measure: Measure) -> Array:
     """A measure of the outputs [B, L] of a network, [B]."""
     result = np.empty(len(rows.sources))
@@ -157,3 +166,8 @@ def distances(exact: Exact, rows: Rows, network: T5, inputs: NDArray[np.int32]) 
             for seen in inputs
         ]
     )
+
+
+def own_error(exact: Exact, rows: Rows, network: T5, inputs: NDArray[np.int32]) -> Array:
+    """`distances` summed over the steps so far, at most 1, [T, B]: no share differs by more from its exact value."""
+    return np.minimum(np.cumsum(distances(exact, rows, network, inputs), axis=0), 1.0)

@@ -14,15 +14,13 @@ from experiments.learned import mean_interval
 from experiments.parameters import parameter
 from experiments.translation import Decoding, Training, fresh_rows, noise_of, small_language, train, training_pairs
 from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, coherent, distances, exact_memory, measured, possible, stutters
+from experiments.translation_exact import MEASURES, Exact, claim_memory, measured, own_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEVEL = 0.95
 """Confidence level of intervals over networks."""
-
-MEASURES = {"possible": possible, "coherent": coherent, "stutters": stutters}
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             network = train(language, pairs, training, 1000 * seed + index)
             decoding = decoding or Decoding(network, settings)
             decoded = decoding(network, language, sentences, range(1, parameters.steps + 1), seed)
-            distance = np.minimum(np.cumsum(distances(exact, sentences, network, decoded.inputs), axis=0), 1.0)
+            distance = own_error(exact, sentences, network, decoded.inputs)
             row["limits"].append(distance.mean(axis=1))
             for name, measure in MEASURES.items():
                 found = [measured(exact, sentences, outputs, measure) for outputs in decoded.outputs]
@@ -197,11 +195,6 @@ def draw_first_step(data: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def memory(parameters: Parameters) -> float:
-    """See `Claim`: the exact chains, which do not depend on the weights of the registers."""
-    return exact_memory(small_language((0.5, 0.5), parameters.doubling, longest=parameters.longest))
-
-
 CLAIM = Claim(
     id="P1",
     name="refinement-follows-the-exact-chain",
@@ -230,5 +223,5 @@ CLAIM = Claim(
             draw_first_step,
         ),
     ),
-    memory=memory,
+    memory=claim_memory,
 )

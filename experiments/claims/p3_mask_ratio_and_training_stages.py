@@ -24,7 +24,7 @@ from experiments.translation import (
     training_pairs,
 )
 from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, distances, exact_memory, measured, possible
+from experiments.translation_exact import Exact, claim_memory, measured, own_error, possible
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             for kind, inputs in zip(("masks", "own"), best.inputs, strict=False):
                 entry[kind].append(gold_loss(network, language, rows, inputs, [target for _, target in fresh]))
             if name == UNIFORM:
-                distance = np.minimum(np.cumsum(distances(exact, rows, network, decoded.inputs), axis=0), 1.0)
+                distance = own_error(exact, rows, network, decoded.inputs)
                 cases += [
                     Case(f"network {index + 1}, step {step + 1}", *numbers)
                     for step, numbers in enumerate(zip(found, expected, distance, strict=True))
@@ -189,11 +189,6 @@ def draw_loss(data: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def memory(parameters: Parameters) -> float:
-    """See `Claim`: the exact chains, which do not depend on the weights of the registers."""
-    return exact_memory(small_language((0.5, 0.5), parameters.doubling, longest=parameters.longest))
-
-
 CLAIM = Claim(
     id="P3",
     name="mask-ratio-and-training-stages",
@@ -224,5 +219,5 @@ CLAIM = Claim(
             draw_loss,
         ),
     ),
-    memory=memory,
+    memory=claim_memory,
 )

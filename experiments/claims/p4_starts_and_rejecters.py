@@ -24,7 +24,7 @@ from experiments.translation import (
     training_pairs,
 )
 from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, distances, exact_memory, measured, possible, stutters
+from experiments.translation_exact import Exact, claim_memory, distances, measured, possible, stutters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -185,11 +185,6 @@ def draw_attention(data: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def memory(parameters: Parameters) -> float:
-    """See `Claim`: the exact chains, which do not depend on the weights of the registers."""
-    return exact_memory(small_language((0.5, 0.5), parameters.doubling, longest=parameters.longest))
-
-
 CLAIM = Claim(
     id="P4",
     name="starts-and-rejecters",
@@ -220,5 +215,5 @@ CLAIM = Claim(
             draw_attention,
         ),
     ),
-    memory=memory,
+    memory=claim_memory,
 )

@@ -127,8 +127,7 @@ def mixing_time(
     else:
         found = slowest_of_all(operator, known, labels, epsilon, maximum)
         if found is not None:
-            classes = len(np.unique(labels))
-            reason = f"step by step from {found.followed} of {classes} starts, which bound the others"
+            reason = f"step by step from {found.followed} of {len(begin)} starts, which bound the others"
     if found is None:
         obstacle = _obstacle(operator, epsilon, begin) if by_steps else ""
         if obstacle:

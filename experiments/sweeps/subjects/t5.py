@@ -19,8 +19,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.translation import (
@@ -34,10 +32,8 @@ from experiments.translation import (
     train,
     training_pairs,
 )
-from experiments.translation_exact import Exact, coherent, distances, exact_memory, measured, possible, stutters
+from experiments.translation_exact import MEASURES, Exact, exact_memory, measured, own_error
 from theory.laws import ParallelLanguage
-
-MEASURES = {"possible": possible, "coherent": coherent, "stutters": stutters}
 
 JAX_MEMORY = 2.0**30
 """Bytes that JAX, its compiler and the data take, about."""
@@ -98,7 +94,6 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     network = train(language, pairs, training, seed)
     decoding = Decoding(network, RefinementSettings(sampling=Sampling(temperature=1.0)))
     decoded = decoding(network, language, rows, range(1, parameters.steps + 1), seed)
-    own_error = np.minimum(distances(exact, rows, network, decoded.inputs).sum(axis=0), 1.0)
     record: dict[str, Any] = {}
     for name, measure in MEASURES.items():
         expected = exact.expected(rows, measure, parameters.steps).mean(axis=1)
@@ -107,7 +102,7 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
         if name == "possible":
             record["first_possible"] = float(measured(exact, rows, decoded.outputs[0], measure).mean())
             record["first_possible_exact"] = float(expected[0])
-    return {**record, "own_error": float(own_error.mean())}
+    return {**record, "own_error": float(own_error(exact, rows, network, decoded.inputs)[-1].mean())}
 
 
 def _law_of_data(parameters: Parameters) -> ParallelLanguage:

@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # `make test TEST_EXTRAS=dev,oracles` also compares the T5 pipeline with torch's.
 TEST_EXTRAS ?= dev
+# worksteal: tests of a file mostly share a process, and with it what the file prepares and what JAX has compiled.
 # --no-compile: Python compiles what it imports; compiling all of torch and JAX takes most of the time of an install.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt --editable
 
@@ -15,7 +16,7 @@ reproduce: install
 	$(BIN)/gmlm reproduce
 
 test: $(VENV)/.installed-dev lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .

@@ -267,8 +267,10 @@ def draw_networks(data: Mapping[str, Any]) -> Figure:
             (axes[0], "decoded", "law decoded from left to right"),
             (axes[1], "scanned", "stationary law of the single-site scan"),
         ):
+            lowest = np.inf
             for index, masks in enumerate(dict.fromkeys(row["masks"] for row in rows)):
                 groups = [[r[key] for r in rows if r["masks"] == masks and r["samples"] == n] for n in counts]
+                lowest = min(lowest, *(float(np.mean(values)) for values in groups))
                 panel.errorbar(
                     counts,
                     [np.mean(values) for values in groups],
@@ -280,6 +282,8 @@ def draw_networks(data: Mapping[str, Any]) -> Figure:
                     label=masks,
                 )
             panel.set(xscale="log", yscale="log", xlabel="training sequences n", ylabel="TV to p (bars: 2 s.e.)")
+            # Bars of few networks reach almost 0, and an axis that shows their ends would squash the marks.
+            panel.set_ylim(bottom=lowest / 2)
             panel.set_xticks(counts, [str(n) for n in counts])
             panel.minorticks_off()
             panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))

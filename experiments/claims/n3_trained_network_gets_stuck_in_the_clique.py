@@ -217,7 +217,7 @@ CLAIM = Claim(
         "probability at most the Chernoff bound of C8, and from every state with at most that plus the kernel's error. "
         "Its k-Gibbs with k = m reaches {x_C = +1} within 1/(c - error) expected steps, c = C(N-m, k-m)/C(N, k) "
         "p(x_C = +1). Errors are total variations between rows of the learned and the exact kernel. How much sooner "
-        "than the true law a network leaves, for its errors in rare contexts, is reported, not predicted."
+        "or later than the true law a network leaves, for its errors in rare contexts, is reported, not predicted."
     ),
     source="Li et al. 2024 (arXiv:2407.21046), section 3; constants as in C8",
     parameters=Parameters,

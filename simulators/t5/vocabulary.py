@@ -166,14 +166,41 @@ class FastVocabulary(Vocabulary):
         return self._tokenizer.id_to_token(number)
 
 
+def _files(path: Path) -> list[Path]:
+    """Where the vocabulary of a folder may be, or the file itself."""
+    return [path / MODEL, path / FAST] if path.is_dir() else [path]
+
+
+def require_own_vocabulary(vocabulary: Vocabulary, source: str, folder: Path) -> None:
+    """Raise where a checkpoint folder has a vocabulary that gives other pieces to the same ids.
+
+    Args:
+        vocabulary: to be used with the checkpoint.
+        source: named in the error.
+        folder: of the checkpoint; one without a vocabulary, or that does not exist yet, agrees with any.
+
+    Raises:
+        InvalidInput: a piece differs, or the folder's vocabulary cannot be read.
+    """
+    if not any(file.exists() for file in _files(folder)):
+        return
+    own = load_vocabulary(folder)
+    if own.fingerprint == vocabulary.fingerprint:
+        return
+    for number in range(min(own.size, vocabulary.size)):
+        if (here := vocabulary.piece(number)) != (there := own.piece(number)):
+            raise InvalidInput(
+                "vocabulary", source, f"id {number} is {here!r} here and {there!r} in {folder}; use its own vocabulary"
+            )
+
+
 def load_vocabulary(path: Path) -> Vocabulary:
     """The vocabulary of a checkpoint folder, or of a file ``*.model`` or ``*.json``.
 
     Raises:
         InvalidInput: there is none, or it cannot be read.
     """
-    candidates = [path / MODEL, path / FAST] if path.is_dir() else [path]
-    for candidate in candidates:
+    for candidate in _files(path):
         try:
             content = candidate.read_bytes()
         except FileNotFoundError:

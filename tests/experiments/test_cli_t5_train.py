@@ -14,9 +14,12 @@ from click.testing import CliRunner, Result
 from experiments.cli.t5 import t5
 from simulators.snapshots import read_plain
 from simulators.t5.checkpoints import load_checkpoint
+from simulators.t5.parallel_language import language_vocabulary
 from simulators.t5.parallel_text import read_pairs
 from simulators.t5.training import SNAPSHOT, read_history
+from simulators.t5.vocabulary import MODEL, TOKENIZER_CONFIG
 from theory.errors import InvalidInput
+from theory.laws import ParallelLanguage
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -82,6 +85,20 @@ def test_the_same_command_goes_on_and_another_one_is_refused(teacher: Path) -> N
     again = gmlm("train", teacher, *DATA, *SIZES, *TEACHER)
     assert "was trained to step 80 already" in again.output
     gmlm("train", teacher, *DATA, *SIZES, *TEACHER, "--learning-rate", "0.5", error="learning_rate")
+
+
+def test_another_vocabulary_is_refused_and_harms_nothing(teacher: Path, tmp_path: Path) -> None:
+    other = language_vocabulary(ParallelLanguage((1.0,), words=8, branching=2))
+    other.save(tmp_path)
+    before = (teacher / MODEL).read_bytes()
+    for folder, origin in ((teacher, ()), (tmp_path / "new", ("--from", teacher))):
+        given = ("--vocabulary", tmp_path)
+        gmlm("train", folder, *DATA, *QUICK, *origin, *given, error="use its own vocabulary")
+    gmlm(
+        "distill", teacher, tmp_path / TOKENIZER_CONFIG, "--out", tmp_path / "o", *given, error="use its own vocabulary"
+    )
+    assert (teacher / MODEL).read_bytes() == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_student_starts_from_the_teacher_and_learns_what_it_says(teacher: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from simulators.t5.vocabulary import (
     SentencePieceVocabulary,
     Vocabulary,
     load_vocabulary,
+    require_own_vocabulary,
     train_vocabulary,
 )
 from theory.errors import InvalidInput
@@ -54,6 +55,17 @@ def test_training_is_deterministic_and_survives_saving(vocabulary: Vocabulary, t
     again = load_vocabulary(tmp_path)
     assert again.fingerprint == vocabulary.fingerprint == load_vocabulary(tmp_path / MODEL).fingerprint
     assert train_vocabulary(SENTENCES, 56).fingerprint != vocabulary.fingerprint
+
+
+def test_another_vocabulary_of_the_same_size_is_noticed(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    require_own_vocabulary(vocabulary, "file", tmp_path / "absent")
+    require_own_vocabulary(vocabulary, "file", tmp_path)
+    vocabulary.save(tmp_path)
+    require_own_vocabulary(vocabulary, "file", tmp_path)
+    other = train_vocabulary([line.swapcase() for line in SENTENCES], 60)
+    assert other.size == vocabulary.size
+    with pytest.raises(InvalidInput, match=r"id \d+ is .* use its own vocabulary"):
+        require_own_vocabulary(other, "file", tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

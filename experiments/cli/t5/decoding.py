@@ -158,10 +158,12 @@ def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tupl
         InvalidInput: a file is missing or truncated, or the vocabulary is not that of the network.
     """
     from simulators.t5.checkpoints import load_checkpoint
-    from simulators.t5.vocabulary import load_vocabulary
+    from simulators.t5.vocabulary import load_vocabulary, require_own_vocabulary
 
     network = load_checkpoint(folder)
     found = load_vocabulary(vocabulary or folder)
+    if vocabulary is not None:
+        require_own_vocabulary(found, str(vocabulary), folder)
     require_vocabulary(network.config.vocab_size, found.size, str(vocabulary or folder))
     return network, found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -11,21 +12,38 @@ import click
 if TYPE_CHECKING:
     from simulators.t5.training import Entry
 
+QUIET_SECONDS = 30.0
+"""Longest time without a line where there is no terminal, if there is something to say."""
+
+
+class _Pace:
+    """When the next line is due: after 5% of the work or some time."""
+
+    def __init__(self) -> None:
+        self._twentieth = -1
+        self._time = time.monotonic()
+
+    def due(self, done: int, total: int) -> bool:
+        """Whether to say that so much is done; true counts as said."""
+        twentieth, now = done * 20 // max(total, 1), time.monotonic()
+        if twentieth == self._twentieth and now - self._time < QUIET_SECONDS:
+            return False
+        self._twentieth, self._time = twentieth, now
+        return True
+
 
 @contextmanager
 def training_progress(steps: int) -> Iterator[Callable[[Entry], None]]:
-    """The live loss; without a terminal, a line for each validation and each 5%."""
+    """The live loss; without a terminal, a line for each validation and, at a steady pace, between them."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        shown = 0
+        pace = _Pace()
 
         def line(entry: Entry) -> None:
-            nonlocal shown
-            if entry.validation is not None or entry.step * 20 // steps > shown:
-                shown = entry.step * 20 // steps
+            if pace.due(entry.step, steps) or entry.validation is not None:
                 click.echo(f"step {entry.step}/{steps}  {_text(entry)}", err=True)
 
         yield line
@@ -51,18 +69,16 @@ def _text(entry: Entry) -> str:
 
 @contextmanager
 def counting(title: str) -> Iterator[Callable[[int, int], None]]:
-    """How many of how many are done; without a terminal, a line for each 5%."""
+    """How many of how many are done; without a terminal, lines at a steady pace."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        shown = -1
+        pace = _Pace()
 
         def line(done: int, total: int) -> None:
-            nonlocal shown
-            if done * 20 // max(total, 1) > shown:
-                shown = done * 20 // max(total, 1)
+            if pace.due(done, total):
                 click.echo(f"{title}: {done}/{total}", err=True)
 
         yield line

@@ -87,9 +87,13 @@ def train(folder: Path, **options: Any) -> None:
     from experiments.cli.t5.data import read_data
     from experiments.cli.t5.progress import training_progress
     from simulators.t5.training import Interrupted, fit, read_history
+    from simulators.t5.vocabulary import require_own_vocabulary
 
     settings = _settings(options)
     data = read_data(options)
+    for checkpoint in (folder, options["origin"]):
+        if checkpoint is not None:
+            require_own_vocabulary(data.vocabulary, str(options["vocabulary"] or "that of the language"), checkpoint)
     network, start = _network(options, data.vocabulary.size)
     training = _corpus("training", data.training, data.vocabulary, options)
     validation = None

@@ -24,7 +24,7 @@ from theory.errors import InvalidInput
 
 Array = NDArray[np.float64]
 
-BLOCK = 48
+BLOCK = 64
 """States that are removed between two matrix products; any value gives the same result up to rounding."""
 
 
@@ -97,24 +97,22 @@ def reduce_states(matrix: Array) -> Reduction:
     Raises:
         InvalidInput: the products of transition probabilities underflow to zero, or state 0 cannot be reached.
     """
+    from theory.chains.state_reduction_kernels import eliminate_block
+
     size = matrix.shape[0]
     leaving = np.zeros(size)
     for high in range(size, 1, -BLOCK):
         low = max(high - BLOCK, 1)
         rows, columns = matrix[low:high, :low], matrix[:low, low:high]
         # Within the block the states below it count together: column 0 of `inner`.
-        inner = np.column_stack([rows.sum(axis=1), matrix[low:high, low:high]])
-        for n in range(high - low - 1, -1, -1):
-            row = inner[n, : n + 1]
-            leaving[low + n] = total = np.add.reduce(row)
-            if total == 0:
-                raise InvalidInput(
-                    "chain",
-                    f"state {low + n} of the class",
-                    "its way to the other states underflows: the probabilities are too small",
-                )
-            row /= total
-            inner[:n, : n + 1] += inner[:n, n + 1, None] * row
+        inner = np.empty((high - low, high - low + 1))
+        inner[:, 0], inner[:, 1:] = rows.sum(axis=1), matrix[low:high, low:high]
+        if (stuck := eliminate_block(inner, leaving[low:high])) >= 0:
+            raise InvalidInput(
+                "chain",
+                f"state {low + stuck} of the class",
+                "its way to the other states underflows: the probabilities are too small",
+            )
         block = matrix[low:high, low:high] = inner[:, 1:]
         # What the elimination does to the rest of its rows and columns: two substitutions, which only add.
         upper, lower = np.diag(leaving[low:high]) - np.triu(block, 1), np.eye(high - low) - np.tril(block, -1)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
@@ -131,8 +132,8 @@ def adapt(network: T5, seed: int = 0, **options: Any) -> T5:
 
     Every shared weight is copied. The causal table of position biases becomes a bidirectional one: a bucket of the past
     takes the mean of the causal biases over the distances that it holds, and the future mirrors the past. New parts
-    (special symbols, length predictor, rejecter head, positional attention) start at random; special symbols have the
-    root mean square of the piece embeddings.
+    (special symbols, length predictor, rejecter head, positional attention) start at random. New special symbols have
+    the root mean square of the piece embeddings; where MASK is known already, new range masks start around it.
 
     Args:
         network: what to start from; it stays as it is.
@@ -155,12 +156,22 @@ def adapt(network: T5, seed: int = 0, **options: Any) -> T5:
         taken = source if source is not None and source.shape == leaf.shape else leaf
         flat.append((path, leaf.replace(taken[...])))
     nnx.update(adapted, nnx.from_flat_state(flat))
-    if network.config.decoder == "autoregressive" and adapted.specials is not None:
+    if network.config.decoder == "autoregressive":
         adapted.decoder.bias.table[...] = jnp.asarray(mirrored_biases(network.decoder.bias.table[...], config))
-        rms = jnp.sqrt(jnp.mean(network.shared[...] ** 2))
-        drawn = jnp.asarray(adapted.specials[...])
-        adapted.specials[...] = drawn * rms / jnp.sqrt(jnp.mean(drawn**2))
+    if adapted.specials is not None:
+        adapted.specials[...] = _special_symbols(network, config, seed)
     return adapted
+
+
+def _special_symbols(network: T5, config: T5Config, seed: int) -> jax.Array:
+    """Embeddings of the special symbols of an adapted network, see `adapt`."""
+    rms = jnp.sqrt(jnp.mean(network.shared[...] ** 2))
+    drawn = rms * jax.random.normal(jax.random.key(seed), (config.special_symbols, config.d_model))
+    if network.specials is None:
+        return drawn
+    known = network.specials[...]
+    mask = known[config.mask_id - config.vocab_size]
+    return jnp.concatenate([known, mask + drawn[known.shape[0] :]])[: config.special_symbols]
 
 
 def mirrored_biases(causal: Any, config: T5Config) -> Array:

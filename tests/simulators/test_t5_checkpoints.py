@@ -211,6 +211,23 @@ def test_pickled_weights_are_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+def test_symbols_that_a_refining_network_knows_stay_when_range_masks_are_added() -> None:
+    network = adapt(T5(small_config(), nnx.Rngs(0)), seed=1)
+    assert network.specials is not None
+    known = np.asarray(network.specials[...])
+    wider = adapt(network, seed=2, range_masks=True, max_target_length=9).specials
+    assert wider is not None
+    found = np.asarray(wider[...])
+    assert found.shape == (11, known.shape[1])
+    np.testing.assert_array_equal(found[:2], known)
+    # Around MASK: the mean of the new ones is nearer to it than one of them is.
+    mask, new = known[0], found[2:]
+    assert np.linalg.norm(new.mean(axis=0) - mask) < np.linalg.norm(new - mask, axis=1).min()
+    narrower = adapt(adapt(network, range_masks=True), range_masks=False).specials
+    assert narrower is not None
+    np.testing.assert_array_equal(narrower[...], known)
+
+
 def test_adapting_copies_every_shared_weight() -> None:
     network = T5(small_config(), nnx.Rngs(0))
     adapted = adapt(network, positional_attention=True, learned_rejecter=True, range_masks=True, max_target_length=50)

@@ -14,14 +14,13 @@ Legend: ``S`` states. Source: Levin, Peres, Wilmer, section 12.1; Lehoucq, Soren
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg.blas import daxpy
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs
-from threadpoolctl import ThreadpoolController
 
+from theory.chains.blas import one_blas_thread
 from theory.chains.checks import check_law
 from theory.chains.lanczos import NotConverged, extreme_eigenpairs
 from theory.chains.operator import TransitionOperator
@@ -72,12 +71,6 @@ class IterativeLaw:
     residual: float
 
 
-@cache
-def _blas() -> ThreadpoolController:
-    """The BLAS libraries in use; looking for them takes longer than a small chain."""
-    return ThreadpoolController()
-
-
 def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolerance: float = 1e-10) -> IterativeGaps:
     """Gaps of a chain that is reversible with respect to a positive law.
 
@@ -116,7 +109,7 @@ def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolera
         raise InvalidInput("chain", type(chain).__name__, "must be reversible with respect to the law")
     ends = ("top",) if chain.nonnegative else ("top", "bottom")
     # The passes over vectors are short: more than one BLAS thread would cost more than it brings.
-    with _blas().limit(limits=1):
+    with one_blas_thread():
         pairs = extreme_eigenpairs(symmetrised, left, ends, tolerance)
     top, largest = pairs[0].value, max(abs(pair.value) for pair in pairs)
     residual = max(pair.residual for pair in pairs)

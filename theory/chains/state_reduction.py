@@ -20,9 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from theory.chains.blas import one_blas_thread
 from theory.errors import InvalidInput
 
 Array = NDArray[np.float64]
+
+ONE_THREAD = 2048
+"""Largest number of states that is reduced in one thread: starting more takes longer than products of this size."""
 
 BLOCK = 64
 """States that are removed between two matrix products; any value gives the same result up to rounding."""
@@ -97,6 +101,14 @@ def reduce_states(matrix: Array) -> Reduction:
     Raises:
         InvalidInput: the products of transition probabilities underflow to zero, or state 0 cannot be reached.
     """
+    if matrix.shape[0] <= ONE_THREAD:
+        with one_blas_thread():
+            return _reduce(matrix)
+    return _reduce(matrix)
+
+
+def _reduce(matrix: Array) -> Reduction:
+    """See `reduce_states`."""
     from theory.chains.state_reduction_kernels import eliminate_block
 
     size = matrix.shape[0]

@@ -162,9 +162,9 @@ def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tupl
 
     network = load_checkpoint(folder)
     found = load_vocabulary(vocabulary or folder)
+    require_vocabulary(network.config.vocab_size, found.size, str(vocabulary or folder))
     if vocabulary is not None:
         require_own_vocabulary(found, str(vocabulary), folder)
-    require_vocabulary(network.config.vocab_size, found.size, str(vocabulary or folder))
     return network, found
 
 

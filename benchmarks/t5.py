@@ -1,11 +1,12 @@
 """Decoding and training of the T5 beside transformers and CTranslate2, and refinement beside our own greedy decoder.
 
-    python benchmarks/t5.py [--batch 1,8,64] [--steps 1,2,4,8] [--rounds 9] [--threads 2] [--basic] [--training]
-        [--figure FILE]
+    python benchmarks/t5.py [--batch 1,8,64] [--steps 1,2,4,8] [--rounds 9] [--threads 2] [--size small] [--alone]
+        [--basic] [--training] [--figure FILE]
 
-All networks have the same random float32 weights: width 256, feed-forward 512, 4 heads of 64, 4 + 4 layers, 8,192
-pieces. Sources and targets have 32 tokens; EOS is put off to the last, so that every method does the same work. The
-token sequences of the peers are compared with ours ("same tokens").
+All networks have the same random float32 weights. ``--size small``: width 256, feed-forward 512, 4 heads of 64, 4 + 4
+layers, 8,192 pieces; ``base``: those of T5 v1.1 base, 768, 2,048, 12 heads of 64, 12 + 12, 32,128. Sources and targets
+have 32 tokens; EOS is put off to the last, so that every method does the same work. The token sequences of the peers
+are compared with ours ("same tokens").
 
 Methods are timed in turn, one call each, over and over; a ratio is the median over the rounds of (its baseline's
 milliseconds / its own), so that a load that comes and goes hits both. Greedy decoding is compared with each peer,
@@ -15,8 +16,11 @@ threads summed; compare it where the machine is busy. All methods run on the sam
 Refinement rows: plain (all T passes), "early exit" (a sentence stops at its fixed point; the mean number of passes
 depends on the network, here a random one, and is printed), "partial logits" (mask-predict of rejected positions: after
 the first pass only these get logits), "1 layer" (a decoder of one layer, for both decoders). ``--basic`` leaves the
-last three out. ``--training`` times a training step (gradient and Adam update, batch of the largest size, dropout 0.1)
-against torch.
+last three out, ``--alone`` the peers. ``--training`` times a training step (gradient and Adam update, batch of the
+largest size, dropout 0.1) against torch.
+
+Where JAX sees a GPU, everything runs there, transformers too if its torch can; CTranslate2 stays on the processor and
+is left out. Matrix products are then TF32 in both, so that the same tokens are not to be expected.
 """
 
 from __future__ import annotations
@@ -33,7 +37,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 LENGTH = 32
-SIZES = {"vocab_size": 8192, "d_model": 256, "d_kv": 64, "d_ff": 512, "num_heads": 4, "num_layers": 4}
+SIZES = {
+    "small": {"vocab_size": 8192, "d_model": 256, "d_kv": 64, "d_ff": 512, "num_heads": 4, "num_layers": 4},
+    "base": {"vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 2048, "num_heads": 12, "num_layers": 12},
+}
 OURS = "greedy"
 
 
@@ -77,14 +84,16 @@ def row(batch: int, name: str, timing: Timing) -> str:
     return f"{batch:>5}  {name:<24}{statistics.median(timing.wall):>10.1f}{statistics.median(timing.processor):>11.1f}"
 
 
-def make_network(decoder_layers: int) -> Any:
-    """Our autoregressive network with random weights."""
+def make_network(size: str, decoder_layers: int | None = None) -> Any:
+    """Our autoregressive network with random weights; as many decoder layers as encoder layers by default."""
     from flax import nnx
 
     from simulators.t5.config import T5Config
     from simulators.t5.network import T5
 
-    config = T5Config(**SIZES, num_decoder_layers=decoder_layers, max_target_length=LENGTH)  # type: ignore[arg-type]
+    sizes = SIZES[size]
+    layers = decoder_layers or sizes["num_layers"]
+    config = T5Config(**sizes, num_decoder_layers=layers, max_target_length=LENGTH)  # type: ignore[arg-type]
     return T5(config, nnx.Rngs(0))
 
 
@@ -99,14 +108,26 @@ def torch_network(network: Any, folder: str) -> Any:
     from simulators.t5.checkpoints import save_checkpoint
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    torch.set_float32_matmul_precision("high")
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     save_checkpoint(network, folder)
-    return transformers.T5ForConditionalGeneration.from_pretrained(folder).eval()
+    return transformers.T5ForConditionalGeneration.from_pretrained(folder).eval().to(torch_device())
+
+
+def torch_device() -> str:
+    """Where torch computes: where JAX does, if it can."""
+    import jax
+    import torch
+
+    return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
 
 
 def ctranslate2_translator(torch_model: Any, folder: str) -> Any:
     """The same weights in CTranslate2, float32, or None where it is absent. Piece i is called "i"."""
+    if torch_device() != "cpu":
+        print("CTranslate2 is left out: it would run on the processor")
+        return None
     try:
         import ctranslate2
         from ctranslate2.converters.transformers import T5Loader
@@ -115,7 +136,7 @@ def ctranslate2_translator(torch_model: Any, folder: str) -> Any:
         return None
     import torch
 
-    pieces = {str(index): index for index in range(SIZES["vocab_size"])}
+    pieces = {str(index): index for index in range(torch_model.config.vocab_size)}
     tokenizer = SimpleNamespace(
         pad_token="0", eos_token="1", unk_token="2", get_vocab=lambda: pieces, convert_ids_to_tokens=str
     )
@@ -134,12 +155,12 @@ def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
     if torch_model is not None:
         import torch
 
-        ids = torch.tensor(source)
+        ids = torch.tensor(source, device=torch_device())
 
         def generate() -> Any:
             options = {"max_new_tokens": LENGTH, "min_new_tokens": LENGTH, "do_sample": False}
             with torch.inference_mode():
-                return torch_model.generate(ids, attention_mask=torch.ones_like(ids), **options)[:, 1:].numpy()
+                return torch_model.generate(ids, attention_mask=torch.ones_like(ids), **options)[:, 1:].cpu().numpy()
 
         found.append(Method("transformers greedy", generate))
     if translator is not None:
@@ -184,23 +205,23 @@ def refinements(name: str, network: Any, source: Any, steps: list[int], baseline
 
 
 def compare(
-    batch: int, steps: list[int], rounds: int, basic: bool, torch_model: Any, translator: Any
+    size: str, batch: int, steps: list[int], rounds: int, basic: bool, torch_model: Any, translator: Any
 ) -> dict[str, Any]:
     """Time and print every method at one batch size."""
     import numpy as np
 
     from simulators.t5.rejecters import LinearSchedule
 
-    source = np.random.default_rng(0).integers(3, SIZES["vocab_size"], (batch, LENGTH))
+    source = np.random.default_rng(0).integers(3, SIZES[size]["vocab_size"], (batch, LENGTH))
     source[:, -1] = 1
-    network = make_network(SIZES["num_layers"])
+    network = make_network(size)
     methods = [greedy(OURS, network, source), *peers(torch_model, translator, source)]
     methods += refinements("refinement", network, source, steps, OURS, early_exit=False)
     if not basic:
         methods += refinements("early exit", network, source, steps[-1:], OURS)
         partial: dict[str, Any] = {"rejecter": LinearSchedule(), "replacement": "initial", "update": "rejected"}
         methods += refinements("partial logits", network, source, steps[1:], OURS, early_exit=False, **partial)
-        shallow = make_network(1)
+        shallow = make_network(size, 1)
         methods.append(greedy("greedy, 1 layer", shallow, source, OURS))
         methods += refinements("1 layer", shallow, source, steps, "greedy, 1 layer", early_exit=False)
     tokens = methods[0].call()
@@ -221,7 +242,7 @@ def compare(
     return times
 
 
-def train(batch: int, rounds: int, torch_model: Any) -> None:
+def train(size: str, batch: int, rounds: int, torch_model: Any) -> None:
     """A training step of both, gradient and Adam update."""
     import jax
     import numpy as np
@@ -232,9 +253,10 @@ def train(batch: int, rounds: int, torch_model: Any) -> None:
     from simulators.t5.optimiser import OptimiserSettings
     from simulators.t5.training import programs
 
-    network = make_network(SIZES["num_layers"])
+    network = make_network(size)
     rng = np.random.default_rng(0)
-    ids, target = (rng.integers(3, SIZES["vocab_size"], (batch, LENGTH)).astype(np.int32) for _ in range(2))
+    pieces = network.config.vocab_size
+    ids, target = (rng.integers(3, pieces, (batch, LENGTH)).astype(np.int32) for _ in range(2))
     program = programs(network.config, ObjectiveSettings(), OptimiserSettings(), 1000)
     leaves = jax.tree.leaves(nnx.split(network, nnx.Param)[1])
     state = {"leaves": leaves, "moments": program.start(leaves)}
@@ -250,12 +272,14 @@ def train(batch: int, rounds: int, torch_model: Any) -> None:
 
         torch_model.train()
         adam = torch.optim.AdamW(torch_model.parameters(), lr=1e-5)
-        source, labels = torch.tensor(ids, dtype=torch.long), torch.tensor(target, dtype=torch.long)
+        source, labels = (torch.tensor(side, dtype=torch.long, device=torch_device()) for side in (ids, target))
 
         def theirs() -> None:
             adam.zero_grad()
             torch_model(input_ids=source, labels=labels).loss.backward()
             adam.step()
+            if torch_device() != "cpu":
+                torch.cuda.synchronize()
 
         methods.append(Method("torch training step", theirs))
     times = in_turn(methods, rounds)
@@ -310,6 +334,8 @@ def main() -> None:
     parser.add_argument("--steps", default="1,2,4,8", help="refinement steps T")
     parser.add_argument("--rounds", type=int, default=9, help="calls of each method (default 9)")
     parser.add_argument("--threads", type=int, default=2, help="processors that every method may use (default 2)")
+    parser.add_argument("--size", choices=SIZES, default="small", help="of the networks (default small)")
+    parser.add_argument("--alone", action="store_true", help="no peers")
     parser.add_argument("--basic", action="store_true", help="no early exit, partial logits, shallow decoder")
     parser.add_argument("--training", action="store_true", help="a training step too")
     parser.add_argument("--figure", type=Path, help="draw milliseconds against steps into this file (png, svg, pdf)")
@@ -322,17 +348,21 @@ def main() -> None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
 
+    import jax
+
+    print(f"JAX runs on {jax.devices()[0].device_kind}")
     print(f"{options.threads} processor(s), load {os.getloadavg()[0]:.1f}, {options.rounds} rounds, {LENGTH} tokens")
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        torch_model = torch_network(make_network(SIZES["num_layers"]), first)
+        torch_model = None if options.alone else torch_network(make_network(options.size), first)
         translator = None if torch_model is None else ctranslate2_translator(torch_model, second)
         head = f"{'batch':>5}  {'method':<24}{'ms':>10}{'processor':>11}{'ratio':>9}{'processor':>11}"
         print(head, flush=True)
         found = {
-            batch: compare(batch, steps, options.rounds, options.basic, torch_model, translator) for batch in batches
+            batch: compare(options.size, batch, steps, options.rounds, options.basic, torch_model, translator)
+            for batch in batches
         }
         if options.training:
-            train(max(batches), options.rounds, torch_model)
+            train(options.size, max(batches), options.rounds, torch_model)
     if options.figure:
         draw(found, steps, options.figure)
         print(f"figure: {options.figure}")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from simulators.t5.network import T5
     from simulators.t5.parallel_text import Pairs
+    from simulators.t5.rescoring import Rescorer
     from simulators.t5.translation import Settings
     from simulators.t5.vocabulary import Vocabulary
 
@@ -65,6 +66,7 @@ def measure_quality(
     seed: int = 0,
     oracle_lengths: bool = False,
     tokenizer: str = "13a",
+    rescorer: Rescorer | None = None,
     report: Report = lambda text: None,
 ) -> Iterator[tuple[Quality, list[str]]]:
     """Decode the sources, with each number of steps where the network refines, and score the outputs.
@@ -80,6 +82,7 @@ def measure_quality(
         seed: of random starts and sampling.
         oracle_lengths: give refinement the length of the reference.
         tokenizer: of BLEU.
+        rescorer: chooses among the hypotheses of refinement; its time counts.
         report: told what is being decoded.
 
     Yields:
@@ -99,7 +102,7 @@ def measure_quality(
     lengths = (
         [len(row) for row in references] if oracle_lengths or network.config.length_predictor == "oracle" else None
     )
-    translator = Translator(network, settings, rows, seed, timed=True)
+    translator = Translator(network, settings, rows, seed, timed=True, rescorer=rescorer)
     for effort in steps if refines else (None,):
         report(name if effort is None else f"{name}, {effort} steps")
         translator.seconds = 0.0

@@ -10,6 +10,7 @@ any moment leaves either the old weights or the new ones.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -125,6 +126,14 @@ def stored_arrays(network: T5) -> dict[str, Array]:
     known = {place.parameter for place in places.values()}
     tensors |= {OWN_PREFIX + name: array for name, array in parameters.items() if name not in known}
     return tensors
+
+
+def weights_digest(network: T5) -> str:
+    """Tells the weights of networks apart, whatever folder they come from."""
+    digest = hashlib.sha256()
+    for name, array in sorted(stored_arrays(network).items()):
+        digest.update(name.encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def adapt(network: T5, seed: int = 0, **options: Any) -> T5:

@@ -152,17 +152,26 @@ class Batches:
         """(rows, padded length) of every bucket in use."""
         return [(rows, size) for size, rows, _ in self._buckets]
 
+    def shape(self, step: int) -> tuple[int, int]:
+        """(rows, padded length) of the batch of a step."""
+        size, chosen = self._planned(step)
+        return len(chosen), size
+
     def __call__(self, step: int) -> Batch:
         """The batch of a step."""
-        epoch, position = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._plan, self._epoch = self._make_plan(epoch), epoch
-        size, chosen = self._plan[position]
+        size, chosen = self._planned(step)
         return Batch(self.corpus.sources.padded(chosen, size), self.corpus.targets.padded(chosen, size))
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch, the first."""
         return (self(step) for step in range(self.per_epoch))
+
+    def _planned(self, step: int) -> tuple[int, NDArray[np.int64]]:
+        """Padded length and pairs of the batch of a step."""
+        epoch, position = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            self._plan, self._epoch = self._make_plan(epoch), epoch
+        return self._plan[position]
 
     def _make_plan(self, epoch: int) -> list[tuple[int, NDArray[np.int64]]]:
         generator = None if self.seed is None else np.random.default_rng((self.seed, epoch))

@@ -30,11 +30,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.t5.batches import bucket, source_batch
 from simulators.t5.config import T5Config
-from simulators.t5.hypotheses import best_rows, make_rows
+from simulators.t5.hypotheses import best_rows, make_rows, penalised
 from simulators.t5.lengths import Encoded
 from simulators.t5.network import T5, parameters, with_parameters
 from simulators.t5.refinement_settings import DEFAULT, RefinementSettings
 from simulators.t5.rejecters import Learned
+from simulators.t5.rescoring import Rescorer
 from simulators.t5.rows import RowState, first_rows, refine_rows
 from theory.errors import InvalidInput
 
@@ -45,7 +46,8 @@ class Refinement(NamedTuple):
     Attributes:
         tokens: ids [B, L], EOS included, padded on the right.
         lengths: EOS counted, [B].
-        scores: log-probability over the brevity penalty [B]; None where it was not asked for.
+        scores: log-probability over the brevity penalty [B], the rescorer's where there is one; None where it was not
+            asked for.
         steps: passes that each target took [B].
         inputs: tokens that the last pass of each target saw, masks included, [B, L].
         history: tokens after each step [T, B, L], where recorded; a finished target repeats.
@@ -67,22 +69,39 @@ class RefinementDecoder:
         settings: how to decode. Any number of steps runs the same compiled program, unless steps are recorded.
         block_rows: rows that one pass works on; rows that are finished leave the blocks. By default chosen for the
             device.
+        rescorer: an autoregressive network that chooses among the hypotheses, in place of their own scores.
 
     Attributes:
         traces: how many programs were compiled so far.
 
     Raises:
-        InvalidInput: an autoregressive network, or settings that need a part which the network lacks.
+        InvalidInput: an autoregressive network, settings that need a part which the network lacks, or a rescorer that
+            knows other ids or has nothing to choose from.
     """
 
-    def __init__(self, network: T5, settings: RefinementSettings = DEFAULT, block_rows: int | None = None) -> None:
+    def __init__(
+        self,
+        network: T5,
+        settings: RefinementSettings = DEFAULT,
+        block_rows: int | None = None,
+        rescorer: Rescorer | None = None,
+    ) -> None:
         _check_parts(network.config, settings)
+        if rescorer is not None:
+            rescorer.require_same_ids(network.config)
+            if settings.hypotheses == 1:
+                raise InvalidInput(
+                    "rescorer",
+                    "one hypothesis a sentence",
+                    "several are needed: length candidates, a length beam or parallel decodes",
+                )
         if block_rows is not None and block_rows < 1:
             raise InvalidInput("block_rows", block_rows, "at least 1 is needed")
         self.config = network.config
         self.settings = settings
         self.traces = 0
         self._block_rows = block_rows
+        self._rescorer = rescorer
         self.load(network)
         self._run = jax.jit(self._traced_run, static_argnames=("longest", "block"))
 
@@ -153,6 +172,10 @@ class RefinementDecoder:
                 block=block,
             )
         )
+        if self._rescorer is not None:
+            law = jnp.asarray(self._rescorer(tokens, rows.sentences, found.tokens, block))
+            scores = penalised(law, jnp.asarray(found.lengths), settings.length_penalty)
+            found = found._replace(scores=np.asarray(scores))
         best = np.arange(count)
         if found.scores is not None:
             best = best_rows(found.scores, rows.skipped, len(tokens), settings.hypotheses)[:count]

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -168,6 +170,7 @@ def fit(
         require_same(path, identity)
         training.resume(path)
     started_at = training.step
+    training.compile_ahead()
     with interruption() as interrupted:
         while training.step < settings.steps and not interrupted.is_set():
             training.advance()
@@ -224,6 +227,20 @@ class _Training:
 
     def _put(self, batch: Batch) -> Batch:
         return Batch(*(jax.device_put(side, self._rows) for side in batch))
+
+    def compile_ahead(self) -> None:
+        """Compile the gradient for the shapes of the next epoch, side by side: met later, each would stall a step."""
+        ahead = range(self.step, min(self._settings.steps, self.step + self._batches.per_epoch))
+        shapes = sorted({self._batches.shape(step) for step in ahead})
+        if len(shapes) < 2:
+            return
+
+        def once(shape: tuple[int, int]) -> None:
+            ids = np.full(shape, self._config.pad_token_id, np.int32)
+            jax.block_until_ready(self._programs.gradient(self._leaves, self._put(Batch(ids, ids)), self._key))
+
+        with ThreadPoolExecutor(min(len(shapes), os.cpu_count() or 1)) as pool:
+            list(pool.map(once, shapes))
 
     def advance(self) -> None:
         """One step; what it found is waited for later."""

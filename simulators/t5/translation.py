@@ -17,6 +17,7 @@ from simulators.t5.autoregressive import AutoregressiveDecoder, GenerationSettin
 from simulators.t5.network import T5
 from simulators.t5.refine import RefinementDecoder
 from simulators.t5.refinement_settings import RefinementSettings
+from simulators.t5.rescoring import Rescorer
 from theory.errors import InvalidInput
 
 Settings = GenerationSettings | RefinementSettings
@@ -45,15 +46,24 @@ class Translator:
         rows: sentences of a batch.
         seed: of random starts and sampling.
         timed: measure `seconds`; a batch for which a program was compiled is decoded a second time.
+        rescorer: chooses among the hypotheses of refinement.
 
     Attributes:
         seconds: spent on decoding so far, without compilation; only where timed.
 
     Raises:
-        InvalidInput: settings that the network cannot follow.
+        InvalidInput: settings that the network cannot follow, or a rescorer where there is one hypothesis.
     """
 
-    def __init__(self, network: T5, settings: Settings, rows: int = 64, seed: int = 0, timed: bool = False) -> None:
+    def __init__(
+        self,
+        network: T5,
+        settings: Settings,
+        rows: int = 64,
+        seed: int = 0,
+        timed: bool = False,
+        rescorer: Rescorer | None = None,
+    ) -> None:
         if rows < 1:
             raise InvalidInput("rows", rows, "at least 1 is needed")
         refines = isinstance(settings, RefinementSettings)
@@ -68,7 +78,9 @@ class Translator:
         self._key = jax.random.key(seed)
         self._decoder: AutoregressiveDecoder | RefinementDecoder
         if isinstance(settings, RefinementSettings):
-            self._decoder = RefinementDecoder(network, settings)
+            self._decoder = RefinementDecoder(network, settings, rescorer=rescorer)
+        elif rescorer is not None:
+            raise InvalidInput("rescorer", "an autoregressive network", "only refinement has hypotheses to choose from")
         else:
             self._decoder = AutoregressiveDecoder(network, settings)
 

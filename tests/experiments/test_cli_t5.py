@@ -127,6 +127,18 @@ def test_evaluate_puts_both_decoders_in_one_table_and_figure(
     assert b"refining" in figure.read_bytes() or figure.stat().st_size > 5000
 
 
+def test_the_teacher_chooses_among_lengths(autoregressive: Path, refining: Path, tmp_path: Path) -> None:
+    text = tmp_path / "pairs.tsv"
+    text.write_text("s0 s1\ta0 a1\ns1 s2\tb1 b2\n", encoding="utf-8")
+    options = ("--source", text, "--steps", 2, "--length-beam", 3, "--rescorer", autoregressive, "--batch", 2, "--json")
+    ended = gmlm("evaluate", autoregressive, refining, *options)
+    assert ended.code == 0, ended.err
+    assert [row["steps"] for row in json.loads(ended.out)] == [None, 2]
+    ended = gmlm("translate", refining, *options[2:-1], input="s0 s1\ns1 s2\n")
+    assert ended.code == 0, ended.err
+    assert len(ended.out.splitlines()) == 2
+
+
 def test_bench_counts_passes(refining: Path) -> None:
     ended = gmlm(
         "bench",
@@ -180,6 +192,10 @@ def test_convert_to_refinement_keeps_the_weights(autoregressive: Path, tmp_path:
         (("translate", "{refining}", "--rejecter", "learned"), "rejecter"),
         (("translate", "{refining}", "--reject-count", "2"), "needs --rejecter constant"),
         (("translate", "{refining}", "--longest", "1"), "--longest = 1"),
+        (("translate", "{refining}", "--rescorer", "{autoregressive}"), "several are needed"),
+        (("translate", "{refining}", "--length-beam", "3", "--rescorer", "{refining}"), "autoregressive one is needed"),
+        (("translate", "{refining}", "--length-beam", "3", "--rescorer", "{empty}"), "there is no such file"),
+        (("translate", "{autoregressive}", "--rescorer", "{autoregressive}"), "--rescorer ="),
         (("translate", "{empty}"), "config.json: there is no such file"),
         (("translate", "{torn}"), "truncated"),
         (("translate", "{refining}", "--vocabulary", "{other}"), "19 ids"),

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from simulators.t5.config import T5Config
     from simulators.t5.network import T5
+    from simulators.t5.rescoring import Rescorer
     from simulators.t5.translation import Settings
     from simulators.t5.vocabulary import Vocabulary
 
@@ -34,6 +35,7 @@ REFINEMENT = (
     "update",
     "remove_stutter",
     "early_exit",
+    "rescorer",
     "length_candidates",
     "length_beam",
     "parallel_decodes",
@@ -75,6 +77,11 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option("--length-candidates", type=int, help="Refinement: likely lengths to try.  [default: 1]"),
         click.option("--length-beam", type=int, help="Refinement: odd number of lengths around each.  [default: 1]"),
         click.option("--parallel-decodes", type=int, help="Refinement: random starts or draws each.  [default: 1]"),
+        click.option(
+            "--rescorer",
+            type=click.Path(path_type=Path),
+            help="Refinement: autoregressive checkpoint that chooses among the hypotheses, such as the teacher.",
+        ),
         click.option("--beams", type=int, help="Autoregressive: width of beam search.  [default: 1]"),
         click.option("--max-length", type=int, help="Autoregressive: most tokens.  [default: that of the network]"),
         click.option("--min-length", type=int, help="Autoregressive: fewest tokens.  [default: 1]"),
@@ -166,6 +173,27 @@ def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tupl
     if vocabulary is not None:
         require_own_vocabulary(found, str(vocabulary), folder)
     return network, found
+
+
+def load_rescorer(folder: Path | None, vocabulary: Vocabulary) -> Rescorer | None:
+    """The network of ``--rescorer``, where it was given.
+
+    Args:
+        folder: of an autoregressive checkpoint.
+        vocabulary: of the network whose hypotheses it scores.
+
+    Raises:
+        InvalidInput: a checkpoint that cannot be read, that refines, or that has another vocabulary.
+    """
+    from simulators.t5.rescoring import Rescorer
+    from theory.errors import InvalidInput
+
+    if folder is None:
+        return None
+    network, own = load_translation_model(folder)
+    if own.fingerprint != vocabulary.fingerprint:
+        raise InvalidInput("--rescorer", str(folder), "a checkpoint with the same vocabulary is needed")
+    return Rescorer(network)
 
 
 def require_vocabulary(network_size: int, size: int, source: str) -> None:

@@ -25,11 +25,10 @@ def distill(
     The same command goes on where an earlier one was stopped. `gmlm t5 train --source OUT` reads the result.
     """
     import dataclasses
-    import hashlib
 
-    from experiments.cli.t5.decoding import decoding_settings, load_translation_model
+    from experiments.cli.t5.decoding import decoding_settings, load_rescorer, load_translation_model
     from experiments.cli.t5.progress import counting
-    from simulators.t5.checkpoints import stored_arrays
+    from simulators.t5.checkpoints import weights_digest
     from simulators.t5.distillation import distil
     from simulators.t5.parallel_text import read_lines
     from simulators.t5.translation import Translator
@@ -37,19 +36,19 @@ def distill(
     sources = read_lines(source, "source")
     network, pieces = load_translation_model(checkpoint, vocabulary)
     settings = decoding_settings(network.config, given)
-    digest = hashlib.sha256()
-    for name, array in sorted(stored_arrays(network).items()):
-        digest.update(name.encode() + array.tobytes())
+    rescorer = load_rescorer(given["rescorer"], pieces)
     teacher = {
-        "weights": digest.hexdigest(),
+        "weights": weights_digest(network),
         "vocabulary": pieces.fingerprint,
         "settings": repr(dataclasses.asdict(settings)),
         "seed": given["seed"],
     }
+    if rescorer is not None:
+        teacher["rescorer"] = weights_digest(rescorer.network)
     limit = network.config.max_target_length if longest is None else longest
     with counting("distilling") as report:
         found = distil(
-            Translator(network, settings, given["batch"], given["seed"]),
+            Translator(network, settings, given["batch"], given["seed"], rescorer=rescorer),
             pieces,
             sources,
             out,

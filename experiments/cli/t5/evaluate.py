@@ -50,7 +50,13 @@ def evaluate(
     import dataclasses
     import json
 
-    from experiments.cli.t5.decoding import AUTOREGRESSIVE, REFINEMENT, decoding_settings, load_translation_model
+    from experiments.cli.t5.decoding import (
+        AUTOREGRESSIVE,
+        REFINEMENT,
+        decoding_settings,
+        load_rescorer,
+        load_translation_model,
+    )
     from experiments.figures import render
     from experiments.parameters import parse_numbers
     from experiments.translation_quality import draw_frontier, first_pairs, measure_quality
@@ -63,14 +69,15 @@ def evaluate(
     pairs = first_pairs(_pairs(given), limit)
     loaded = [(folder, *load_translation_model(folder, vocabulary)) for folder in checkpoints]
     kinds = {network.config.decoder for _, network, _ in loaded}
-    settings = []
-    for _, network, _ in loaded:
+    settings, rescorers = [], []
+    for _, network, pieces in loaded:
         other = AUTOREGRESSIVE if network.config.decoder == "refinement" else REFINEMENT
         # An option of the other decoder is for the other checkpoints, where there are any.
         own = {name: None if len(kinds) > 1 and name in other else value for name, value in given.items()}
         settings.append(decoding_settings(network.config, own))
+        rescorers.append(load_rescorer(own["rescorer"], pieces))
     rows: list[Quality] = []
-    for (folder, network, pieces), chosen in zip(loaded, settings, strict=True):
+    for (folder, network, pieces), chosen, rescorer in zip(loaded, settings, rescorers, strict=True):
         found = measure_quality(
             folder.name or str(folder),
             network,
@@ -82,6 +89,7 @@ def evaluate(
             seed=given["seed"],
             oracle_lengths=oracle_lengths,
             tokenizer=tokenizer,
+            rescorer=rescorer,
             report=lambda text: click.echo(f"decoding {len(pairs.sources)} sentences: {text}", err=True),
         )
         rows += [quality for quality, _ in found]

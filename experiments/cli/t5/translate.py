@@ -39,7 +39,7 @@ def translate(
     An empty line gives an empty line. A line that cannot be translated ends the command with exit code 2; the lines
     before it have been written.
     """
-    from experiments.cli.t5.decoding import decoding_settings, load_translation_model
+    from experiments.cli.t5.decoding import decoding_settings, load_rescorer, load_translation_model
     from experiments.cli.t5.steps import StepPrinter
     from experiments.line_stream import groups_of_lines
     from simulators.t5.translation import Translator
@@ -53,7 +53,8 @@ def translate(
         raise InvalidInput("--longest", longest, "at least 2 tokens are needed, EOS counted")
     settings = decoding_settings(network.config, given, record=show_steps)
     batch, seed = given["batch"], given["seed"]
-    translator = Translator(network, settings, batch, seed)
+    rescorer = load_rescorer(given["rescorer"], pieces)
+    translator = Translator(network, settings, batch, seed, rescorer=rescorer)
     printer = StepPrinter(pieces, network.config) if show_steps else None
     reader = _Reader(pieces, limit, truncate)
     done = 0

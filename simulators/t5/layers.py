@@ -26,6 +26,10 @@ ACTIVATIONS = {
 }
 
 
+HALF_WORDS = 1 << 16
+"""Values of half of a random word."""
+
+
 class Dropout:
     """Independent dropout with a fresh key at each use; without a key, or at rate 0, values pass unchanged."""
 
@@ -37,8 +41,13 @@ class Dropout:
         if self.key is None or self.rate == 0:
             return values
         self.key, drawn = jax.random.split(self.key)
-        kept = jax.random.bernoulli(drawn, 1 - self.rate, values.shape)
-        return jnp.where(kept, values / (1 - self.rate), 0).astype(values.dtype)
+        # Two decisions from each random word: on a processor the words are a fifth of a training step. What is kept is
+        # scaled by the rate in sixteen bits, so that means stay exact.
+        kept_of = round((1 - self.rate) * HALF_WORDS)
+        *leading, last = values.shape
+        words = jax.random.bits(drawn, (*leading, -(-last // 2)), jnp.uint32)
+        halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(*leading, -1)[..., :last]
+        return jnp.where(halves < kept_of, values * (HALF_WORDS / kept_of), 0).astype(values.dtype)
 
 
 NO_DROPOUT = Dropout(0.0, None)

@@ -394,6 +394,23 @@ def test_the_best_weights_are_kept_when_later_ones_are_worse(tmp_path: Path) -> 
         np.testing.assert_array_equal(left, right)
 
 
+@pytest.mark.parametrize("shape", [(300, 400), (2000, 61), (7, 5, 1)])
+def test_dropout_keeps_and_scales(shape: tuple[int, ...]) -> None:
+    """Seven standard errors: a false alarm in 10^11 draws of the seed."""
+    rate = 0.3
+    dropout = Dropout(rate, jax.random.key(0))
+    first, second = (np.asarray(dropout(jnp.ones(shape))) for _ in range(2))
+    kept = first > 0
+    count = kept.size
+    assert abs(kept.mean() - (1 - rate)) < 7 * np.sqrt(rate * (1 - rate) / count)
+    np.testing.assert_allclose(first[kept], 1 / (1 - rate), rtol=1e-4)
+    if count > 1000:
+        assert (first != second).any()
+        # Neighbours share a random word, and must not know of each other.
+        together = (kept[..., ::2][..., : shape[-1] // 2] & kept[..., 1::2]).mean()
+        assert abs(together - (1 - rate) ** 2) < 7 * np.sqrt(0.25 / (count / 2))
+
+
 def test_each_shape_is_compiled_once_for_all_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     traced = 0
     real = training_programs.losses

@@ -46,6 +46,7 @@ class Training:
         density: share of noised tokens; None draws it from U(0, 1).
         stages: 2: also on the network's own predictions.
         weighting: positions with weight, "noise" or "all".
+        learned_rejecter: also a head that learns which predictions to keep.
     """
 
     decoder: Literal["refinement", "autoregressive"] = "refinement"
@@ -58,6 +59,7 @@ class Training:
     density: float | None = None
     stages: int = 1
     weighting: Literal["noise", "all"] = "noise"
+    learned_rejecter: bool = False
 
 
 def small_language(
@@ -111,6 +113,7 @@ def train(language: ParallelLanguage, pairs: Sequence[Pair], training: Training,
         length_predictor="oracle",
         # Absolute positions are learned in hundreds of steps, relative ones in thousands.
         positional_attention=training.decoder == "refinement",
+        learned_rejecter=training.learned_rejecter,
     )
     network = T5(config, nnx.Rngs(seed))
     first = SPECIAL + language.words

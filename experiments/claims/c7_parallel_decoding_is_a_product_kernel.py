@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
-from threadpoolctl import threadpool_limits
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.parameters import parameter
+from theory.blas import one_blas_thread
 from theory.conditionals import TableConditionals
 from theory.laws import JointLaw, ising_on, named_graph
 from theory.masks import MaskLaw, k_uniform
@@ -169,7 +169,7 @@ def _losses(parameters: Parameters, generator: np.random.Generator, progress: Pr
         progress(0.5 + 0.5 * done / len(cases), f"block updates for J = {coupling:g}, k = {size}")
         law, masks = ising_on(graph, coupling, parameters.field), k_uniform(parameters.ring, size)
         # Threads only slow down the many tiny steps of the optimiser.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             optimised = _optimised_loss(law, masks, parameters.starts, generator)
         values = (
             coupling,

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
 
-SCHEMES = ("masks", "random", "linear", "previous", "summed", "constant", "stutter")
+SCHEMES = ("masks", "random", "linear", "previous", "summed", "constant", "stutter", "learned")
 """Two starts; three replacements of what a linear schedule rejects (masks again, the tokens before, the likeliest by
-logits summed over the steps); two more rejecters whose positions become masks again."""
+logits summed over the steps); three more rejecters whose positions become masks again."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Parameters:
 def settings_of(scheme: str) -> RefinementSettings:
     """How a scheme decodes; every last step draws all positions and keeps what it draws."""
     from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.rejecters import ConstantSchedule, LinearSchedule, Stutter
+    from simulators.t5.rejecters import REJECTERS, ConstantSchedule, LinearSchedule
     from simulators.t5.sampling import Sampling
 
     sampling = Sampling(temperature=1.0)
@@ -73,13 +73,15 @@ def settings_of(scheme: str) -> RefinementSettings:
         return RefinementSettings(sampling=sampling, start="random")
     if scheme in ("previous", "summed"):
         return RefinementSettings(sampling=sampling, rejecter=LinearSchedule(), replacement=scheme)  # type: ignore[arg-type]
-    rejecter = {"linear": LinearSchedule(), "constant": ConstantSchedule(count=1), "stutter": Stutter()}[scheme]
+    rejecter = ConstantSchedule(count=1) if scheme == "constant" else REJECTERS[scheme]()
     return RefinementSettings(sampling=sampling, rejecter=rejecter, replacement="initial")
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    training = Training(width=parameters.width, steps=parameters.training_steps)
+    training = Training(
+        width=parameters.width, steps=parameters.training_steps, learned_rejecter="learned" in parameters.schemes
+    )
     language = small_language(
         (parameters.weight, 1 - parameters.weight), parameters.doubling, longest=parameters.longest
     )
@@ -191,11 +193,11 @@ CLAIM = Claim(
     title="Starts, replacements and rejecters change where refinement goes, not what a step does there",
     statement=(
         "Whatever refinement starts from (masks or random tokens), whichever rejecter takes predictions back (a linear "
-        "schedule, a constant one, repeated tokens) and whatever fills their place (masks, the tokens before, the "
-        "likeliest by summed logits), the last step of a trained T5 gives as many translations and repeated neighbours "
-        "as the exact law does from the same inputs, up to the network's own error there. What each scheme reaches by "
-        "T steps is reported with its spread, and so is the self-attention of the second step between neighbours that "
-        "the first step made equal, beside that between others: no theory says how large it is."
+        "schedule, a constant one, repeated tokens, a learned head) and whatever fills their place (masks, the tokens "
+        "before, the likeliest by summed logits), the last step of a trained T5 gives as many translations and "
+        "repeated neighbours as the exact law does from the same inputs, up to the network's own error there. What "
+        "each scheme reaches by T steps is reported with its spread, and so is the self-attention of the second step "
+        "between neighbours that the first step made equal, beside that between others: no theory says how large it is."
     ),
     source="Li et al. 2024 (arXiv:2407.21046), section 5; Ghazvininejad et al. 2019 (arXiv:1904.09324)",
     parameters=Parameters,

@@ -169,7 +169,8 @@ def generate(
         for sampled in entry["texts"][:show]:  # type: ignore[index]
             click.echo("  | " + sampled.replace("\n", "\n  | "))
     distances = ", ".join(f"{c.order}-gram {c.held_out:.3f}" for c in comparisons)
-    click.echo(f"True text for comparison ({comparisons[0].windows} held-out windows): {distances}")
+    count = comparisons[0].windows
+    click.echo(f"True text for comparison ({count} held-out window{'s' * (count != 1)}): {distances}")
 
 
 @text.command()

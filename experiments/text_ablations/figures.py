@@ -27,11 +27,13 @@ def draw_steps(rows: Sequence[Mapping[str, Any]]) -> Figure:
         figure, panels = new_figure(1, 2, width=9.6, height=3.8)
         models = list(dict.fromkeys(row["model"] for row in rows))
         for index, model in enumerate(models):
+            # Beyond the last colour the first comes again, with other marks and dashes.
+            other = index + index // len(COLOURS)
             own = [row for row in rows if row["model"] == model]
             look: dict[str, Any] = {
-                "marker": MARKERS[index % len(MARKERS)],
+                "marker": MARKERS[other % len(MARKERS)],
                 "color": COLOURS[index % len(COLOURS)],
-                "linestyle": DASHES[index % len(DASHES)],
+                "linestyle": DASHES[other % len(DASHES)],
                 "label": VARIANTS[model].text if model in VARIANTS else model,
             }
             # Side by side, so that bars of equal scores can be told apart.

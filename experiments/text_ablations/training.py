@@ -211,7 +211,7 @@ class Networks:
 
         variant, settings = VARIANTS[name], self.settings
         if variant.origin is not None:
-            return adapt(self(variant.origin), settings.seed, length_predictor="token")
+            return adapt(self(variant.origin), settings.seed, length_predictor="token", learned_rejecter=True)
         config = T5Config(
             vocab_size=self.vocabulary.size,
             d_model=settings.width,

@@ -3,7 +3,7 @@ decode one of them.
 
 The *base* refines, starts from the weights of an autoregressive teacher, is trained on the teacher's translations
 (sequence-level distillation) with uniformly noised targets, in one stage. Each *ablation* compares it with networks in
-which one of these choices is another one.
+which one of these choices is another one. All that refine have a rejecter head; it passes no gradient to the rest.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simulators.t5.refinement_settings import RefinementSettings
-from simulators.t5.rejecters import ConstantSchedule, LinearSchedule, Stutter
+from simulators.t5.rejecters import ConstantSchedule, Learned, LinearSchedule, Stutter
 
 TEACHER, BASE = "teacher", "base"
 
@@ -69,9 +69,11 @@ DECODING = {
     "masks, all kept": RefinementSettings(),
     "random start": RefinementSettings(start="random"),
     "linear, masked again": RefinementSettings(rejecter=LinearSchedule(), replacement="initial"),
+    "mask-predict": RefinementSettings(rejecter=LinearSchedule(), replacement="initial", update="rejected"),
     "linear, summed logits": RefinementSettings(rejecter=LinearSchedule(), replacement="summed"),
     "one masked again": RefinementSettings(rejecter=ConstantSchedule(count=1), replacement="initial"),
     "stutter masked again": RefinementSettings(rejecter=Stutter(), replacement="initial"),
+    "learned, masked again": RefinementSettings(rejecter=Learned(), replacement="initial"),
     "stutter removed": RefinementSettings(remove_stutter="end"),
 }
 """The schemes by name: start, rejecter, replacement. The first one is the baseline."""

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg.blas import daxpy
 from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs
 
-from theory.chains.blas import one_blas_thread
+from theory.blas import one_blas_thread
 from theory.chains.checks import check_law
 from theory.chains.lanczos import NotConverged, extreme_eigenpairs
 from theory.chains.operator import TransitionOperator

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from theory.chains.blas import one_blas_thread
+from theory.blas import one_blas_thread
 from theory.errors import InvalidInput
 
 Array = NDArray[np.float64]

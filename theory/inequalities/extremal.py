@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import softmax
-from threadpoolctl import threadpool_limits
 
+from theory.blas import one_blas_thread
 from theory.errors import InvalidInput
 from theory.inequalities.masking_channel import MaskingChannel
 from theory.inequalities.poincare import slowest_functions
@@ -81,7 +81,7 @@ def maximise_over_laws(objective: Objective, starts: Array, iterations: int) -> 
     def ascend(points: list[Array], steps: int) -> list[Array]:
         options = {"maxiter": steps, "gtol": 1e-9, "ftol": 1e-13, "maxcor": 20}
         # The optimiser's own vectors are short; handing them to several BLAS threads makes it many times slower.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             found = [minimize(loss, point, jac=True, method="L-BFGS-B", options=options) for point in points]
         return [np.asarray(end.x) for end in sorted(found, key=lambda end: float(end.fun))]
 

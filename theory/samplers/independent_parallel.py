@@ -21,8 +21,8 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
+from theory.blas import one_blas_thread
 from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel
 from theory.samplers.threads import run_tasks, thread_count
@@ -102,7 +102,7 @@ class IndependentParallel(TransitionOperator):
 
     def _run(self, task: Callable[[int, int], None], tasks: int) -> None:
         threads = thread_count() if self.states >= SERIAL_STATES else 1
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():
             run_tasks(task, tasks, threads)
 
     def _dense(self) -> Array:

@@ -195,7 +195,7 @@ def test_convert_to_refinement_keeps_the_weights(autoregressive: Path, tmp_path:
         (("translate", "{refining}", "--rescorer", "{autoregressive}"), "several are needed"),
         (("translate", "{refining}", "--length-beam", "3", "--rescorer", "{refining}"), "autoregressive one is needed"),
         (("translate", "{refining}", "--length-beam", "3", "--rescorer", "{empty}"), "there is no such file"),
-        (("translate", "{autoregressive}", "--rescorer", "{autoregressive}"), "--rescorer ="),
+        (("translate", "{autoregressive}", "--rescorer", "{autoregressive}"), "--rescorer = /"),
         (("translate", "{empty}"), "config.json: there is no such file"),
         (("translate", "{torn}"), "truncated"),
         (("translate", "{refining}", "--vocabulary", "{other}"), "19 ids"),

@@ -62,7 +62,7 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             "--update",
             type=click.Choice(("all", "rejected")),
-            help="Refinement: predict all positions at each step, or rejected ones only.  [default: all]",
+            help="Refinement: predict all positions at each step, or only rejected ones (mask-predict).  [default: all]",
         ),
         click.option(
             "--remove-stutter",
@@ -123,7 +123,8 @@ def decoding_settings(config: T5Config, given: dict[str, Any], record: bool = Fa
     for name in AUTOREGRESSIVE if refines else REFINEMENT:
         if given.get(name) is not None:
             option = f"--{name.replace('_', '-')}"
-            raise InvalidInput(option, given[name], f"this checkpoint has the other decoder, the {config.decoder} one")
+            value = str(given[name]) if isinstance(given[name], Path) else given[name]
+            raise InvalidInput(option, value, f"this checkpoint has the other decoder, the {config.decoder} one")
     sampling = Sampling(given["temperature"], given["top_k"], given["top_p"])
     if not refines:
         limits = {"max_length": config.max_target_length} | _present(given, *AUTOREGRESSIVE, "length_penalty")

@@ -62,7 +62,7 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             "--update",
             type=click.Choice(("all", "rejected")),
-            help="Refinement: predict all positions at each step, or only rejected ones (mask-predict).  [default: all]",
+            help="Refinement: predict all positions each step, or only rejected ones (mask-predict).  [default: all]",
         ),
         click.option(
             "--remove-stutter",

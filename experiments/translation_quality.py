@@ -191,7 +191,8 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]]) -> Figure:
                     # On both sides of the line in turn: steps that stop early take the same time.
                     shift, side = ((-5, 4), "right") if place % 2 else ((5, -9), "left")
                     point = (row["milliseconds"], row["bleu"])
-                    axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side)
+                    clear = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+                    axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side, bbox=clear)
         axes.set(xscale="log", xlabel="milliseconds for a sentence (batched)", ylabel="BLEU")
         for scale in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             scale("{x:g}")

@@ -239,8 +239,12 @@ class _Training:
             ids = np.full(shape, self._config.pad_token_id, np.int32)
             jax.block_until_ready(self._programs.gradient(self._leaves, self._put(Batch(ids, ids)), self._key))
 
-        with ThreadPoolExecutor(min(len(shapes), os.cpu_count() or 1)) as pool:
+        pool = ThreadPoolExecutor(min(len(shapes), os.cpu_count() or 1))
+        try:
             list(pool.map(once, shapes))
+        finally:
+            # After Ctrl-C only what is being compiled is waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def advance(self) -> None:
         """One step; what it found is waited for later."""

@@ -41,6 +41,7 @@ def training_progress(steps: int) -> Iterator[Callable[[Entry], None]]:
     console = Console(stderr=True)
     if not console.is_terminal:
         pace = _Pace()
+        click.echo("compiling", err=True)
 
         def line(entry: Entry) -> None:
             if pace.due(entry.step, steps) or entry.validation is not None:
@@ -50,7 +51,7 @@ def training_progress(steps: int) -> Iterator[Callable[[Entry], None]]:
         return
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, console=console) as bars:
-        task = bars.add_task("training", total=steps, text="")
+        task = bars.add_task("training", total=steps, text="compiling")
         validated = ""
 
         def bar(entry: Entry) -> None:

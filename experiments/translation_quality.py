@@ -189,10 +189,9 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 if row["steps"] is not None:
                     label = f"{row['steps']} step" + "s" * (row["steps"] > 1)
                     # On both sides of the line in turn: steps that stop early take the same time.
-                    shift, side = ((-5, 4), "right") if place % 2 else ((5, -9), "left")
+                    shift, side = ((-5, 7), "right") if place % 2 else ((6, -14), "left")
                     point = (row["milliseconds"], row["bleu"])
-                    clear = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-                    axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side, bbox=clear)
+                    axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side)
         axes.set(xscale="log", xlabel="milliseconds for a sentence (batched)", ylabel="BLEU")
         for scale in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             scale("{x:g}")

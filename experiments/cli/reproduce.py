@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from experiments.cli.pace import Pace
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -110,6 +112,7 @@ class _Display:
         }
         self._fractions = dict.fromkeys(self._tasks, 0.0)
         self._interactive = self._bars.console.is_terminal
+        self._paces: dict[str, Pace] = {}
 
     def __enter__(self) -> _Display:
         if self._interactive:
@@ -121,7 +124,7 @@ class _Display:
             self._bars.stop()
 
     def show(self, event: Event) -> None:
-        """Update the bars; without a terminal, print a line when a claim is done."""
+        """Update the bars; without a terminal, print a line when a claim is done, and now and then before."""
         task = self._tasks[event.claim]
         if event.kind == "started":
             self._bars.start_task(task)
@@ -129,6 +132,12 @@ class _Display:
         self._fractions[event.claim] = event.fraction
         self._bars.update(task, completed=event.fraction, message=event.message)
         self._bars.update(self._total, completed=sum(self._fractions.values()))
+        if event.kind == "started":
+            self._paces[event.claim] = Pace(parts=0)
+            # What is begun is not yet worth a line.
+            self._paces[event.claim].due(0, 1)
+        elif event.kind == "progress" and not self._interactive and self._paces[event.claim].due(event.fraction, 1):
+            self._bars.console.print(f"{event.claim} {event.fraction:.0%}  {event.message}", highlight=False)
         if event.record is not None:
             self._bars.update(task, visible=False)
             duration = event.record["provenance"]["duration"]

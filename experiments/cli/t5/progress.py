@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from experiments.cli.pace import Pace
+
 if TYPE_CHECKING:
     from simulators.t5.training import Entry
-
-QUIET_SECONDS = 30.0
-"""Longest time without a line where there is no terminal, if there is something to say."""
-
-
-class _Pace:
-    """When the next line is due: after 5% of the work or some time."""
-
-    def __init__(self) -> None:
-        self._twentieth = -1
-        self._time = time.monotonic()
-
-    def due(self, done: int, total: int) -> bool:
-        """Whether to say that so much is done; true counts as said."""
-        twentieth, now = done * 20 // max(total, 1), time.monotonic()
-        if twentieth == self._twentieth and now - self._time < QUIET_SECONDS:
-            return False
-        self._twentieth, self._time = twentieth, now
-        return True
 
 
 @contextmanager
@@ -40,7 +22,7 @@ def training_progress(steps: int) -> Iterator[Callable[[Entry], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        pace = _Pace()
+        pace = Pace()
         click.echo("compiling", err=True)
 
         def line(entry: Entry) -> None:
@@ -76,7 +58,7 @@ def counting(title: str) -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        pace = _Pace()
+        pace = Pace()
 
         def line(done: int, total: int) -> None:
             if pace.due(done, total):

@@ -108,7 +108,8 @@ def torch_network(network: Any, folder: str) -> Any:
     from simulators.t5.checkpoints import save_checkpoint
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    torch.set_float32_matmul_precision("high")
+    if torch_device() != "cpu":
+        torch.set_float32_matmul_precision("high")
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     save_checkpoint(network, folder)

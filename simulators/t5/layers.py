@@ -43,7 +43,7 @@ class Dropout:
         self.key, drawn = jax.random.split(self.key)
         # Two decisions from each random word: on a processor the words are a fifth of a training step. What is kept is
         # scaled by the rate in sixteen bits, so that means stay exact.
-        kept_of = round((1 - self.rate) * HALF_WORDS)
+        kept_of = min(max(round((1 - self.rate) * HALF_WORDS), 1), HALF_WORDS - 1)
         *leading, last = values.shape
         words = jax.random.bits(drawn, (*leading, -(-last // 2)), jnp.uint32)
         halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(*leading, -1)[..., :last]

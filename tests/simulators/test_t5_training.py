@@ -411,6 +411,11 @@ def test_dropout_keeps_and_scales(shape: tuple[int, ...]) -> None:
         assert abs(together - (1 - rate) ** 2) < 7 * np.sqrt(0.25 / (count / 2))
 
 
+@pytest.mark.parametrize("rate", [1e-6, 1 - 1e-6])
+def test_rates_beyond_sixteen_bits_are_the_nearest_ones(rate: float) -> None:
+    assert np.isfinite(Dropout(rate, jax.random.key(0))(jnp.ones((40, 50)))).all()
+
+
 def test_each_shape_is_compiled_once_for_all_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     traced = 0
     real = training_programs.losses

@@ -88,8 +88,8 @@ def make_network(size: str, decoder_layers: int | None = None) -> Any:
     """Our autoregressive network with random weights; as many decoder layers as encoder layers by default."""
     from flax import nnx
 
-    from simulators.t5.config import T5Config
-    from simulators.t5.network import T5
+    from simulators.t5.network.config import T5Config
+    from simulators.t5.network.network import T5
 
     sizes = SIZES[size]
     layers = decoder_layers or sizes["num_layers"]
@@ -105,7 +105,7 @@ def torch_network(network: Any, folder: str) -> Any:
     except ImportError as missing:
         print(f"transformers is left out: {missing}")
         return None
-    from simulators.t5.checkpoints import save_checkpoint
+    from simulators.t5.files.checkpoints import save_checkpoint
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     if torch_device() != "cpu":
@@ -177,7 +177,7 @@ def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
 
 
 def greedy(name: str, network: Any, source: Any, baseline: str | None = None) -> Method:
-    from simulators.t5.autoregressive import AutoregressiveDecoder, GenerationSettings
+    from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
 
     decoder = AutoregressiveDecoder(network, GenerationSettings(max_length=LENGTH, min_length=LENGTH))
     return Method(name, lambda: decoder(source).tokens, baseline)
@@ -187,9 +187,9 @@ def refinements(name: str, network: Any, source: Any, steps: list[int], baseline
     """Refinement from the weights of an autoregressive network; the true lengths are given."""
     import numpy as np
 
-    from simulators.t5.checkpoints import adapt
-    from simulators.t5.refine import RefinementDecoder
-    from simulators.t5.refinement_settings import RefinementSettings
+    from simulators.t5.decoding.refinement import RefinementDecoder
+    from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.files.checkpoints import adapt
 
     refining = adapt(network, length_predictor="oracle")
     decoder = RefinementDecoder(refining, RefinementSettings(**settings))
@@ -211,7 +211,7 @@ def compare(
     """Time and print every method at one batch size."""
     import numpy as np
 
-    from simulators.t5.rejecters import LinearSchedule
+    from simulators.t5.decoding.rejecters import LinearSchedule
 
     source = np.random.default_rng(0).integers(3, SIZES[size]["vocab_size"], (batch, LENGTH))
     source[:, -1] = 1
@@ -249,10 +249,10 @@ def train(size: str, batch: int, rounds: int, torch_model: Any) -> None:
     import numpy as np
     from flax import nnx
 
-    from simulators.t5.corpus import Batch
-    from simulators.t5.objective import ObjectiveSettings
-    from simulators.t5.optimiser import OptimiserSettings
-    from simulators.t5.training import programs
+    from simulators.t5.training.corpus import Batch
+    from simulators.t5.training.loop import programs
+    from simulators.t5.training.objective import ObjectiveSettings
+    from simulators.t5.training.optimiser import OptimiserSettings
 
     network = make_network(size)
     rng = np.random.default_rng(0)

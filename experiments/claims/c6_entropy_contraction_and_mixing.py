@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import curie_weiss_scaling, ring_mixing
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.claims import c6_curie_weiss_scaling as curie_weiss_scaling
+from experiments.claims import c6_ring_mixing as ring_mixing
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.parameters import parameter
 from theory.bounds import bottleneck_bounds, entropy_contraction_bounds, relaxation_time_bounds

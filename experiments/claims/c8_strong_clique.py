@@ -28,18 +28,13 @@ from theory.chains import (
     expected_hitting_times,
     hitting_probability_within,
 )
+from theory.chains.birth_death import log_exit_probabilities, log_expected_escape_times
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
-from theory.laws import JointLaw, spins, strong_clique
+from theory.laws import JointLaw, clique_counts, spins, strong_clique
 from theory.masks import k_uniform
 from theory.samplers import block_gibbs, independent_parallel
-from theory.symmetry import (
-    clique_counts,
-    log_exit_probabilities,
-    log_expected_escape_times,
-    log_independent_parallel,
-    log_parallel_law,
-)
+from theory.symmetry import log_independent_parallel, log_parallel_law
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

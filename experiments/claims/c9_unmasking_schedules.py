@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.decoding.speed_quality import Series, benchmark_laws, speed_and_quality
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.parameters import parameter
-from experiments.speed_quality import Series, benchmark_laws, speed_and_quality
 from theory.conditionals import TableConditionals
-from theory.divergences import total_variation
-from theory.laws import JointLaw, random_law, sparse_random_law
-from theory.unmasking import (
+from theory.decoding import (
     Schedule,
     SubsetEntropies,
     cut,
@@ -25,6 +23,8 @@ from theory.unmasking import (
     sequential,
     total_correlations,
 )
+from theory.divergences import total_variation
+from theory.laws import JointLaw, random_law, sparse_random_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

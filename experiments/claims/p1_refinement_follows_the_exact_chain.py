@@ -10,11 +10,19 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.language.checks import Case, within_own_error
+from experiments.language.exact import MEASURES, Exact, claim_memory, measured, own_error
+from experiments.language.translators import (
+    Decoding,
+    Training,
+    fresh_rows,
+    noise_of,
+    small_language,
+    train,
+    training_pairs,
+)
 from experiments.learned import mean_interval
 from experiments.parameters import parameter
-from experiments.translation import Decoding, Training, fresh_rows, noise_of, small_language, train, training_pairs
-from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import MEASURES, Exact, claim_memory, measured, own_error
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,8 +50,8 @@ class Parameters:
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.sampling import Sampling
+    from simulators.t5.decoding.sampling import Sampling
+    from simulators.t5.decoding.settings import RefinementSettings
 
     training = Training(width=parameters.width, steps=parameters.training_steps)
     settings = RefinementSettings(sampling=Sampling(temperature=1.0))
@@ -206,7 +214,7 @@ CLAIM = Claim(
         "drawn at once) by at most the mean total variation between its laws and the exact ones at the inputs it "
         "visited. Step 1 stays in one register with probability Σ_z w_z^l; later steps mend what it mixed."
     ),
-    source="Li et al. 2024 (arXiv:2407.21046), section 4; parallel language as in theory.laws.parallel_language",
+    source="Li et al. 2024 (arXiv:2407.21046), section 4; parallel language as in theory.language.parallel_language",
     parameters=Parameters,
     compute=compute,
     figures=(

@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
-from experiments.learned import mean_interval
-from experiments.parameters import parameter
-from experiments.translation import (
+from experiments.language.checks import Case, within_own_error
+from experiments.language.exact import Exact, coherent, distances, measured, stutters
+from experiments.language.translators import (
     Decoding,
     Pair,
     Rows,
@@ -25,10 +25,10 @@ from experiments.translation import (
     training_pairs,
     translate_greedily,
 )
-from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, coherent, distances, measured, stutters
+from experiments.learned import mean_interval
+from experiments.parameters import parameter
 from theory.errors import InvalidInput
-from theory.laws.parallel_language import ParallelLanguage
+from theory.language.parallel_language import ParallelLanguage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,8 +62,8 @@ class Parameters:
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.sampling import Sampling
+    from simulators.t5.decoding.sampling import Sampling
+    from simulators.t5.decoding.settings import RefinementSettings
 
     if "drawn" not in parameters.data:
         raise InvalidInput("data", ", ".join(parameters.data), "drawn is needed: the others are compared with it")

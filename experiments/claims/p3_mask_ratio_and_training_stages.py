@@ -10,9 +10,9 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.learned import mean_interval
-from experiments.parameters import parameter
-from experiments.translation import (
+from experiments.language.checks import Case, within_own_error
+from experiments.language.exact import Exact, claim_memory, measured, own_error, possible
+from experiments.language.translators import (
     Decoding,
     Training,
     fresh_pairs,
@@ -23,8 +23,8 @@ from experiments.translation import (
     train,
     training_pairs,
 )
-from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, claim_memory, measured, own_error, possible
+from experiments.learned import mean_interval
+from experiments.parameters import parameter
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class Parameters:
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.sampling import Sampling
+    from simulators.t5.decoding.sampling import Sampling
+    from simulators.t5.decoding.settings import RefinementSettings
 
     if not parameters.densities:
         raise InvalidInput("densities", parameters.densities, "at least one is needed")

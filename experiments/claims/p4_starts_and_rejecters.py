@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
-from experiments.translation import (
+from experiments.language.checks import Case, within_own_error
+from experiments.language.exact import Exact, claim_memory, distances, measured, possible, stutters
+from experiments.language.translators import (
     Decoding,
     Training,
     fresh_rows,
@@ -23,13 +24,12 @@ from experiments.translation import (
     train,
     training_pairs,
 )
-from experiments.translation_checks import Case, within_own_error
-from experiments.translation_exact import Exact, claim_memory, distances, measured, possible, stutters
+from experiments.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from simulators.t5.refinement_settings import RefinementSettings
+    from simulators.t5.decoding.settings import RefinementSettings
 
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
@@ -62,9 +62,9 @@ class Parameters:
 
 def settings_of(scheme: str) -> RefinementSettings:
     """How a scheme decodes; every last step draws all positions and keeps what it draws."""
-    from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.rejecters import REJECTERS, ConstantSchedule, LinearSchedule
-    from simulators.t5.sampling import Sampling
+    from simulators.t5.decoding.rejecters import REJECTERS, ConstantSchedule, LinearSchedule
+    from simulators.t5.decoding.sampling import Sampling
+    from simulators.t5.decoding.settings import RefinementSettings
 
     sampling = Sampling(temperature=1.0)
     if scheme == "masks":

@@ -10,9 +10,7 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.learned import mean_interval
-from experiments.parameters import parameter
-from experiments.translation import (
+from experiments.language.translators import (
     BEYOND,
     AutoregressiveDecoding,
     Decoding,
@@ -24,7 +22,9 @@ from experiments.translation import (
     train,
     training_pairs,
 )
-from theory.laws.parallel_language import ParallelLanguage
+from experiments.learned import mean_interval
+from experiments.parameters import parameter
+from theory.language.parallel_language import ParallelLanguage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +98,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
 
 def _decoding(network: Any, decoder: str) -> Decoding | AutoregressiveDecoding:
     """The likeliest tokens, by either decoder; every refinement step is done."""
-    from simulators.t5.refinement_settings import RefinementSettings
+    from simulators.t5.decoding.settings import RefinementSettings
 
     if decoder == "autoregressive":
         return AutoregressiveDecoding(network)

@@ -81,12 +81,12 @@ def chain(
     """
     import json
 
-    from experiments.chain_analysis import draw_curve
-    from experiments.chain_plan import ChainPlan
-    from experiments.chain_record import chain_record
+    from experiments.chains.analysis import draw_curve
+    from experiments.chains.models import ModelSpec, build_law, build_masks, load_ising
+    from experiments.chains.plan import ChainPlan
+    from experiments.chains.record import chain_record
     from experiments.figures import render, style
     from experiments.files import write_atomically
-    from experiments.models import ModelSpec, build_law, build_masks, load_ising
     from theory.errors import InvalidInput
     from theory.laws import load_table
 

@@ -25,8 +25,8 @@ def information(couplings: Path, fields: Path | None, sizes: str | None, as_json
     """
     import json
 
-    from experiments.information import ising_information
-    from experiments.models import load_ising
+    from experiments.chains.models import load_ising
+    from experiments.estimation.information import ising_information
     from experiments.parameters import parse_numbers
 
     law = load_ising(couplings, fields)

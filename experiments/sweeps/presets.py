@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from experiments.decoding.speed_quality import ORDERS
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure
-from experiments.speed_quality import ORDERS
 from experiments.sweeps.design import show
 from experiments.sweeps.drawing import curve, draw_heat_map, draw_lines, numbers, values_of
 from experiments.sweeps.results import Row

@@ -1,4 +1,4 @@
-"""The parallel language of `theory.laws.parallel_language` as text, to train translators whose p(y | x) is known.
+"""The parallel language of `theory.language.parallel_language` as text, to train translators whose p(y | x) is known.
 
 A source word v is written ``s<v>``; its translation in register z is ``<letter of z><v>``, the second token of a
 doubled word ``<letter of z><v>'``. So the source "s3 s5" may become "a3 a5", "b3 b5" or "b3 b3' b5". The vocabulary
@@ -13,10 +13,10 @@ from string import ascii_lowercase
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.t5.parallel_text import Pairs
-from simulators.t5.vocabulary import Vocabulary, train_vocabulary
+from simulators.t5.files.parallel_text import Pairs
+from simulators.t5.files.vocabulary import Vocabulary, train_vocabulary
 from theory.errors import InvalidInput
-from theory.laws import ParallelLanguage
+from theory.language import ParallelLanguage
 
 SOURCE_LETTER = "s"
 REGISTER_LETTERS = ascii_lowercase.replace(SOURCE_LETTER, "")

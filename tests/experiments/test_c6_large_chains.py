@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import curie_weiss_scaling as scaling
-from experiments import ring_mixing as rings
 from experiments.claim import Check, Verdict, no_progress
+from experiments.claims import c6_curie_weiss_scaling as scaling
+from experiments.claims import c6_ring_mixing as rings
 from theory.bounds import relaxation_time_bounds
+from theory.chains.birth_death import BirthDeathChain, slowest_mode
 from theory.errors import InvalidInput
-from theory.symmetry import BirthDeathChain, single_site, slowest_mode
+from theory.symmetry import single_site
 
 TEMPERATURES = (0.5, 1.0, 1.5)
 SIZES = (50, 100)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import speed_quality
 from experiments.claim import Findings, Verdict, from_plain, no_progress, overall, plain
 from experiments.claims import c9_unmasking_schedules as c9
 from experiments.claims import load
+from experiments.decoding import speed_quality
 from experiments.figures import render
 from experiments.parameters import build
 from theory.conditionals import ConditionalModel, TemperedConditionals
+from theory.decoding import Frontier, Schedule, one_shot, output_law
 from theory.laws import JointLaw
-from theory.unmasking import Frontier, Schedule, one_shot, output_law
 
 IDENTITY = "random schedules: KL(p‖q_S) against the sum of total correlations"
 OPTIMUM = "no random schedule beats the optimal one of its length"

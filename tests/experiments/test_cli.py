@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.chains.models import MODELS
 from experiments.claims import MODULES, load
 from experiments.cli import main
-from experiments.models import MODELS
 from theory.samplers import SAMPLERS
 
 SMALL = ["C8", "--set", "sites=4", "--set", "cliques=3,4", "--set", "couplings=0.5,1"]

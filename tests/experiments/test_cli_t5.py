@@ -16,13 +16,13 @@ from flax import nnx
 
 from experiments.cli import main
 from experiments.cli.t5.decoding import require_vocabulary
-from experiments.line_stream import groups_of_lines
-from simulators.t5.checkpoints import load_checkpoint, save_checkpoint
-from simulators.t5.config import T5Config
-from simulators.t5.network import T5
+from experiments.translation.line_stream import groups_of_lines
+from simulators.t5.files.checkpoints import load_checkpoint, save_checkpoint
+from simulators.t5.network.config import T5Config
+from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import language_vocabulary
 from theory.errors import InvalidInput
-from theory.laws import ParallelLanguage
+from theory.language import ParallelLanguage
 
 LANGUAGE = ParallelLanguage((0.5, 0.5), words=5, branching=2)
 SIZES = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1, "num_heads": 2}

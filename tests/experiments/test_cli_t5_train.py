@@ -13,13 +13,13 @@ from click.testing import CliRunner, Result
 
 from experiments.cli.t5 import t5
 from simulators.snapshots import read_plain
-from simulators.t5.checkpoints import load_checkpoint
+from simulators.t5.files.checkpoints import load_checkpoint
+from simulators.t5.files.parallel_text import read_pairs
+from simulators.t5.files.vocabulary import MODEL, TOKENIZER_CONFIG
 from simulators.t5.parallel_language import language_vocabulary
-from simulators.t5.parallel_text import read_pairs
-from simulators.t5.training import SNAPSHOT, read_history
-from simulators.t5.vocabulary import MODEL, TOKENIZER_CONFIG
+from simulators.t5.training.loop import SNAPSHOT, read_history
 from theory.errors import InvalidInput
-from theory.laws import ParallelLanguage
+from theory.language import ParallelLanguage
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

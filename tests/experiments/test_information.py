@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from experiments.information import ising_information
+from experiments.estimation.information import ising_information
 from theory.errors import InvalidInput
 from theory.laws import ising
 

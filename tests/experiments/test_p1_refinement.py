@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import experiments.claims.p1_refinement_follows_the_exact_chain as p1
-import experiments.translation as translation
+import experiments.language.translators as translation
 from experiments.claim import Findings, Verdict, no_progress
+from experiments.language.checks import FALSE_ALARM, Case, within_own_error
+from experiments.language.exact import Exact, coherent, distances, measured, possible
+from experiments.language.translators import fresh_rows, noise_of, small_language
 from experiments.parameters import build
 from experiments.records import compute, draw
-from experiments.translation import fresh_rows, noise_of, small_language
-from experiments.translation_checks import FALSE_ALARM, Case, within_own_error
-from experiments.translation_exact import Exact, coherent, distances, measured, possible
 from tests.experiments.translation_stand_in import StandIn, StandInDecoding, stand_in_laws, stand_in_train
-from theory.denoising import Noise
+from theory.language.denoising import Noise
 
 HOLDS, VIOLATED, INCONCLUSIVE = Verdict.HOLDS, Verdict.VIOLATED, Verdict.INCONCLUSIVE
 SMALL = {"weights": (0.6,), "rows": 200, "seeds": 3, "steps": 3, "pairs": 10, "longest": 3}
@@ -24,7 +24,7 @@ SMALL = {"weights": (0.6,), "rows": 200, "seeds": 3, "steps": 3, "pairs": 10, "l
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(p1, "train", stand_in_train())
     monkeypatch.setattr(p1, "Decoding", StandInDecoding)
-    monkeypatch.setattr("experiments.translation_exact.network_laws", stand_in_laws)
+    monkeypatch.setattr("experiments.language.exact.network_laws", stand_in_laws)
 
 
 def findings(**changes: object) -> Findings:
@@ -116,7 +116,7 @@ def test_names_do_not_change_the_law() -> None:
 
 
 def test_short_training_learns_something() -> None:
-    from experiments.translation import Training, train, training_pairs
+    from experiments.language.translators import Training, train, training_pairs
 
     language = small_language((1.0,), 0.0, longest=3)
     pairs = training_pairs(language, 200, 0)

@@ -14,13 +14,13 @@ import experiments.claims.p3_mask_ratio_and_training_stages as p3
 import experiments.claims.p4_starts_and_rejecters as p4
 import experiments.claims.p5_speed_quality_frontier as p5
 from experiments.claim import Findings, Verdict, no_progress
+from experiments.language.exact import Exact
+from experiments.language.translators import Decoded, Pair, Training, noise_of, small_language
 from experiments.parameters import build
 from experiments.records import compute, draw
-from experiments.translation import Decoded, Pair, Training, noise_of, small_language
-from experiments.translation_exact import Exact
 from tests.experiments.translation_stand_in import StandIn, StandInDecoding, stand_in_laws
 from theory.errors import InvalidInput
-from theory.laws.parallel_language import ParallelLanguage
+from theory.language.parallel_language import ParallelLanguage
 
 HOLDS, VIOLATED = Verdict.HOLDS, Verdict.VIOLATED
 SIZES = {"rows": 100, "seeds": 3, "pairs": 20, "longest": 3}
@@ -73,8 +73,8 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Decoding", GreedyStandIn)
     monkeypatch.setattr(p5, "AutoregressiveDecoding", TokenByToken)
     monkeypatch.setattr(p4, "neighbour_attention", attention)
-    monkeypatch.setattr("experiments.translation_exact.network_laws", stand_in_laws)
-    monkeypatch.setattr("experiments.translation.network_laws", stand_in_laws)
+    monkeypatch.setattr("experiments.language.exact.network_laws", stand_in_laws)
+    monkeypatch.setattr("experiments.language.translators.network_laws", stand_in_laws)
 
 
 def findings(module: ModuleType, **changes: object) -> Findings:
@@ -123,7 +123,7 @@ def test_p4_finds_a_step_that_is_not_the_law(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_p4_schemes_keep_all_that_the_last_step_draws() -> None:
     """Otherwise that step could not be held to a law of independent draws."""
-    from simulators.t5.rejecters import LinearSchedule, Passthrough
+    from simulators.t5.decoding.rejecters import LinearSchedule, Passthrough
 
     for scheme in p4.SCHEMES:
         settings = p4.settings_of(scheme)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.chains.models import ModelSpec, build_law
 from experiments.claim import no_progress, plain
 from experiments.claims import c8_strong_clique as c8
-from experiments.models import ModelSpec, build_law
 from experiments.parameters import build
 from experiments.sweeps import cluster
 from experiments.sweeps.subjects import load_subject, t5
@@ -20,8 +20,8 @@ from tests.experiments.test_p_claims import train
 from tests.experiments.test_results import run
 from tests.experiments.translation_stand_in import StandInDecoding, stand_in_laws
 from theory.conditionals import TableConditionals
+from theory.decoding import RandomOrder, decode, decoding_error, uniform_sizes
 from theory.errors import InvalidInput
-from theory.unmasking import RandomOrder, decode, decoding_error, uniform_sizes
 
 
 def record(name: str, seed: int = 0, **values: Any) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_a_t5_is_judged_beside_the_exact_chain(data: str, monkeypatch: pytest.Mo
     """Stand-ins near the law of their data, in place of trained networks: shares agree up to error and chance."""
     monkeypatch.setattr(t5, "train", train)
     monkeypatch.setattr(t5, "Decoding", StandInDecoding)
-    monkeypatch.setattr("experiments.translation_exact.network_laws", stand_in_laws)
+    monkeypatch.setattr("experiments.language.exact.network_laws", stand_in_laws)
     found = record("t5", 1, data=data, steps=2, rows=400)
     assert 0 < found["own_error"] < 0.1
     for name in ("possible", "coherent", "stutters", "first_possible"):

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from experiments.text_ablations.text import read_text
-from experiments.text_ablations.training import Networks, StudySettings
-from experiments.text_ablations.variants import ABLATIONS, BASE, TRAINED, VARIANTS, networks_of
-from simulators.t5.checkpoints import save_checkpoint
-from simulators.t5.corpus import Corpus
-from simulators.t5.network import T5
+from experiments.translation.ablations.text import read_text
+from experiments.translation.ablations.training import Networks, StudySettings
+from experiments.translation.ablations.variants import ABLATIONS, BASE, TRAINED, VARIANTS, networks_of
+from simulators.t5.files.checkpoints import save_checkpoint
+from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import sample_text
-from simulators.t5.training import Entry, TrainingRun, TrainingSettings
+from simulators.t5.training.corpus import Corpus
+from simulators.t5.training.loop import Entry, TrainingRun, TrainingSettings
 from tests.experiments.test_cli_t5 import gmlm
-from theory.laws import ParallelLanguage
+from theory.language import ParallelLanguage
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -59,8 +59,8 @@ class Trainer:
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     made = Trainer()
-    monkeypatch.setattr("simulators.t5.training.fit", made.fit)
-    monkeypatch.setattr("simulators.t5.training.read_history", made.history)
+    monkeypatch.setattr("simulators.t5.training.loop.fit", made.fit)
+    monkeypatch.setattr("simulators.t5.training.loop.read_history", made.history)
     return made
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.translation import (
+from experiments.language.exact import Exact
+from experiments.language.translators import (
     BEYOND,
     EOS,
     LONGEST,
@@ -23,8 +24,7 @@ from experiments.translation import (
     language_tokens,
     noise_of,
 )
-from experiments.translation_exact import Exact
-from theory.laws.parallel_language import ParallelLanguage
+from theory.language.parallel_language import ParallelLanguage
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pytest
 from flax import nnx
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.t5.config import T5Config
-from simulators.t5.network import T5
+from simulators.t5.network.config import T5Config
+from simulators.t5.network.network import T5
 
 SIZES = {"vocab_size": 700, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
 

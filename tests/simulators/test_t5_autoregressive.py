@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.autoregressive import AutoregressiveDecoder, GenerationSettings
-from simulators.t5.batches import bucket, source_batch
-from simulators.t5.checkpoints import load_checkpoint
-from simulators.t5.network import T5
-from simulators.t5.sampling import Sampling, argmax, choose
+from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
+from simulators.t5.decoding.sampling import Sampling, argmax, choose
+from simulators.t5.files.checkpoints import load_checkpoint
+from simulators.t5.network.batches import bucket, source_batch
+from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import (
     full_logits,
     log_law,

@@ -13,10 +13,10 @@ import pytest
 from flax import nnx
 from safetensors.numpy import load_file, save_file
 
-from simulators.t5.attention import relative_buckets
-from simulators.t5.checkpoints import adapt, load_checkpoint, save_checkpoint
-from simulators.t5.config import T5Config
-from simulators.t5.network import T5
+from simulators.t5.files.checkpoints import adapt, load_checkpoint, save_checkpoint
+from simulators.t5.network.attention import relative_buckets
+from simulators.t5.network.config import T5Config
+from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import (
     KINDS,
     refinement_network,

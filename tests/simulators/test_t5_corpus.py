@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulators.t5.corpus import Batches, Corpus, Sentences, make_corpus
-from simulators.t5.parallel_text import Pairs, read_lines, read_pairs
-from simulators.t5.vocabulary import train_vocabulary
+from simulators.t5.files.parallel_text import Pairs, read_lines, read_pairs
+from simulators.t5.files.vocabulary import train_vocabulary
+from simulators.t5.training.corpus import Batches, Corpus, Sentences, make_corpus
 from theory.errors import InvalidInput
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.t5.autoregressive import GenerationSettings
-from simulators.t5.evaluation import length_error, paired_bleu, stutter_rate, text_scores
-from simulators.t5.network import T5
-from simulators.t5.refinement_settings import RefinementSettings
-from simulators.t5.sampling import Sampling
-from simulators.t5.translation import Settings, Translator
+from simulators.t5.decoding.autoregressive import GenerationSettings
+from simulators.t5.decoding.evaluation import length_error, paired_bleu, stutter_rate, text_scores
+from simulators.t5.decoding.sampling import Sampling
+from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.translation import Settings, Translator
+from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import refinement_network, sentences, small_config
 from theory.errors import InvalidInput
 

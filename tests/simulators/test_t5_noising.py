@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom, kstest
 
-from simulators.t5.config import T5Config
-from simulators.t5.noising import NoiseSettings, noise, open_positions
-from simulators.t5.objective import stage_weights
+from simulators.t5.network.config import T5Config
+from simulators.t5.training.noising import NoiseSettings, noise, open_positions
+from simulators.t5.training.objective import stage_weights
 from tests.simulators.t5_examples import sentences, small_config
 from theory.errors import InvalidInput
 

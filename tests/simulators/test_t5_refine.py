@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.hypotheses import best_rows, make_rows
-from simulators.t5.lengths import Encoded
-from simulators.t5.network import T5
-from simulators.t5.refine import Refinement, RefinementDecoder
-from simulators.t5.refinement_settings import RefinementSettings
-from simulators.t5.rejecters import ConstantSchedule, Learned, LinearSchedule, Predictions, Rejecter, Stutter
-from simulators.t5.rows import close_gaps, first_rows, random_pieces
-from simulators.t5.sampling import Sampling
+from simulators.t5.decoding.hypotheses import best_rows, make_rows
+from simulators.t5.decoding.lengths import Encoded
+from simulators.t5.decoding.refinement import Refinement, RefinementDecoder
+from simulators.t5.decoding.rejecters import ConstantSchedule, Learned, LinearSchedule, Predictions, Rejecter, Stutter
+from simulators.t5.decoding.row_state import close_gaps, first_rows, random_pieces
+from simulators.t5.decoding.sampling import Sampling
+from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import full_logits, log_law, refinement_network, scale_output, sentences, small_config
 from theory.errors import InvalidInput
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.t5.rejecters import (
+from simulators.t5.decoding.rejecters import (
     REJECTERS,
     ConstantSchedule,
     Learned,

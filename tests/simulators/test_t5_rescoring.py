@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.autoregressive import GenerationSettings
-from simulators.t5.network import T5
-from simulators.t5.refine import Refinement, RefinementDecoder
-from simulators.t5.refinement_settings import RefinementSettings
-from simulators.t5.rescoring import Rescorer
-from simulators.t5.translation import Translator
+from simulators.t5.decoding.autoregressive import GenerationSettings
+from simulators.t5.decoding.refinement import Refinement, RefinementDecoder
+from simulators.t5.decoding.rescoring import Rescorer
+from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.translation import Translator
+from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import full_logits, log_law, refinement_network, scale_output, sentences, small_config
 from theory.errors import InvalidInput
 

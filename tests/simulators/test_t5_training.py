@@ -23,21 +23,21 @@ from safetensors.numpy import load_file
 from scipy.special import log_softmax, logsumexp
 
 from simulators.snapshots import read_plain
-from simulators.t5 import training_programs
-from simulators.t5.checkpoints import load_checkpoint
-from simulators.t5.config import T5Config
-from simulators.t5.corpus import Corpus, make_corpus
-from simulators.t5.layers import Dropout
-from simulators.t5.network import T5
-from simulators.t5.noising import NoiseSettings, noise
-from simulators.t5.objective import Losses, ObjectiveSettings, losses, predicted_tokens, token_losses
-from simulators.t5.optimiser import OptimiserSettings, learning_rates, make_optimiser
+from simulators.t5.files.checkpoints import load_checkpoint
+from simulators.t5.network.config import T5Config
+from simulators.t5.network.layers import Dropout
+from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import language_vocabulary, sample_text
-from simulators.t5.training import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, read_history
-from simulators.t5.training_programs import programs
+from simulators.t5.training import programs as training_programs
+from simulators.t5.training.corpus import Corpus, make_corpus
+from simulators.t5.training.loop import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, read_history
+from simulators.t5.training.noising import NoiseSettings, noise
+from simulators.t5.training.objective import Losses, ObjectiveSettings, losses, predicted_tokens, token_losses
+from simulators.t5.training.optimiser import OptimiserSettings, learning_rates, make_optimiser
+from simulators.t5.training.programs import programs
 from tests.simulators.t5_examples import refinement_network, sentences, small_config
 from theory.errors import InvalidInput
-from theory.laws import ParallelLanguage
+from theory.language import ParallelLanguage
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "quickly")
 
@@ -309,7 +309,7 @@ PROGRAM = """
     from pathlib import Path
     import sys
     from tests.simulators.test_t5_training import QUICK, corpus, tiny
-    from simulators.t5.training import fit
+    from simulators.t5.training.loop import fit
     import dataclasses
     settings = dataclasses.replace(QUICK, steps=int(sys.argv[2]))
     network = tiny(decoder="refinement", dropout_rate=0.2)

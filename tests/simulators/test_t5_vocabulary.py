@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sentencepiece
 
-from simulators.t5.vocabulary import (
+from simulators.t5.files.vocabulary import (
     EOS,
     MODEL,
     PAD,

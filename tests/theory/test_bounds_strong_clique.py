@@ -20,18 +20,14 @@ from theory.bounds import (
     steps_to_right_mode,
 )
 from theory.chains import escape_probability_within, expected_escape_times, hitting_probability_within
+from theory.chains.birth_death import log_exit_probabilities, log_expected_escape_times
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
+from theory.laws import clique_counts
 from theory.laws.ising import strong_clique
 from theory.masks import k_uniform
 from theory.samplers import block_gibbs, independent_parallel
-from theory.symmetry import (
-    clique_counts,
-    independent_parallel_counts,
-    log_exit_probabilities,
-    log_expected_escape_times,
-    log_independent_parallel,
-)
+from theory.symmetry import independent_parallel_counts, log_independent_parallel
 
 cliques = st.integers(2, 14)
 couplings = st.floats(0.01, 3)

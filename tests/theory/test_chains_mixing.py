@@ -167,7 +167,7 @@ def test_a_few_starts_settle_all_others(seed: int, states: int, epsilon: float, 
     matrix = random_reversible(seed, states, 2.0)[0] if reversible else random_chain(seed, states)
     free = Composition([DenseOperator(matrix)], stationary=stationary_law(matrix).law)
     dense = mixing_time(matrix, epsilon)
-    with mock.patch.multiple("theory.chains.following", FEWEST=2, SUSPECTS=1, ROUNDS=1000):
+    with mock.patch.multiple("theory.chains.covering", FEWEST=2, SUSPECTS=1, ROUNDS=1000):
         found = mixing_time(free, epsilon, alike=np.arange(states))
     assert found.steps == dense.steps
     assert found.all_starts

@@ -10,24 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theory.chains import expected_escape_times, expected_hitting_times, mixing_time, spectral_gap, stationary_law
+from theory.chains.birth_death import log_exit_probabilities, log_expected_escape_times
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
+from theory.laws import ExchangeableLaw, clique_counts, curie_weiss_counts
+from theory.laws.exchangeable import running_sum_parts
 from theory.laws.ising import curie_weiss, magnetisation, strong_clique
 from theory.masks import k_uniform
 from theory.samplers import block_gibbs, independent_parallel
 from theory.symmetry import (
-    ExchangeableLaw,
     block_gibbs_counts,
-    clique_counts,
-    curie_weiss_counts,
     independent_parallel_counts,
-    log_exit_probabilities,
-    log_expected_escape_times,
     log_independent_parallel,
     log_parallel_law,
     single_site,
 )
-from theory.symmetry.exchangeable import running_sum_parts
 
 LAWS = [
     curie_weiss_counts(1, 0.7, 0.2),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from theory.chains import mixing_time, spectral_gap
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
+from theory.laws.exchangeable import curie_weiss_counts
 from theory.laws.graphs import GRAPH_NAMES, named_graph
 from theory.laws.ising import curie_weiss, ising, ising_on, strong_clique
 from theory.laws.joint import JointLaw
@@ -36,7 +37,6 @@ from theory.symmetry import (
     violation,
     worst_case_starts,
 )
-from theory.symmetry.exchangeable import curie_weiss_counts
 
 SWAP_OF_TWO = SymmetryGroup(2, 3, (site_permutation((1, 0), 3),))
 

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.chains.checks import States, check_states
 from theory.chains.classes import communicating_classes
-from theory.chains.following import BATCH_BYTES, Found, law_error, slowest_of_all, slowest_start
+from theory.chains.covering import BATCH_BYTES, Found, law_error, slowest_of_all, slowest_start
 from theory.chains.operator import DenseOperator, TransitionOperator, as_operator
 from theory.chains.powers import PowerLadder, normalised, point_masses, step_error
 from theory.chains.stationary import StationaryLaw, stationary_law
@@ -80,7 +80,7 @@ def mixing_time(
 
     A chain of more than `FEW_STATES` that does not hold its matrix is run step by step where starts or classes of
     states are given: from each of the starts until it is within eps, or from as many classes as settle all others
-    (`theory.chains.following`). Every other chain is run by its powers.
+    (`theory.chains.covering`). Every other chain is run by its powers.
 
     Args:
         chain: the chain.

@@ -1,5 +1,6 @@
 """Joint laws on Omega^N: tables, exponential families and the models that the experiments use."""
 
+from theory.laws.exchangeable import ExchangeableLaw, clique_counts, curie_weiss_counts
 from theory.laws.exponential_family import ExponentialFamily, ExponentialLaw
 from theory.laws.files import load_table, open_numbers
 from theory.laws.graphs import GRAPH_NAMES, named_graph
@@ -14,7 +15,6 @@ from theory.laws.ising import (
     strong_clique,
 )
 from theory.laws.joint import JointLaw
-from theory.laws.parallel_language import ParallelLanguage, Parse, TargetLaw
 from theory.laws.parity import parity_law
 from theory.laws.potts import potts, potts_family
 from theory.laws.products import MixtureOfProducts, ProductLaw, mixture_of_products, product_law
@@ -23,16 +23,16 @@ from theory.laws.sequences import hidden_markov_sequence, markov_sequence
 
 __all__ = [
     "GRAPH_NAMES",
+    "ExchangeableLaw",
     "ExponentialFamily",
     "ExponentialLaw",
     "IsingLaw",
     "JointLaw",
     "MixtureOfProducts",
-    "ParallelLanguage",
-    "Parse",
     "ProductLaw",
-    "TargetLaw",
+    "clique_counts",
     "curie_weiss",
+    "curie_weiss_counts",
     "hidden_markov_sequence",
     "ising",
     "ising_family",

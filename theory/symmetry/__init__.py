@@ -17,10 +17,6 @@ from theory.symmetry.automorphisms import (
     symmetry_group,
     violation,
 )
-from theory.symmetry.birth_death import BirthDeathChain
-from theory.symmetry.birth_death_gap import SlowestMode, gaps, slowest_mode, smallest_eigenvalue
-from theory.symmetry.birth_death_mixing import BirthDeathMixing, birth_death_mixing_time
-from theory.symmetry.exchangeable import ExchangeableLaw, clique_counts, curie_weiss_counts
 from theory.symmetry.exchangeable_chains import (
     BlockGibbsCounts,
     block_gibbs_counts,
@@ -30,7 +26,6 @@ from theory.symmetry.exchangeable_chains import (
     single_site,
 )
 from theory.symmetry.graph_symmetries import graph_symmetries, is_graph_automorphism
-from theory.symmetry.log_escape import log_exit_probabilities, log_expected_escape_times
 from theory.symmetry.lumping import OrbitChain
 from theory.symmetry.orbits import (
     Orbits,
@@ -43,36 +38,24 @@ from theory.symmetry.orbits import (
 from theory.symmetry.search import find_automorphisms
 
 __all__ = [
-    "BirthDeathChain",
-    "BirthDeathMixing",
     "BlockGibbsCounts",
-    "ExchangeableLaw",
     "OrbitChain",
     "Orbits",
     "Relabelling",
-    "SlowestMode",
     "SymmetryGroup",
-    "birth_death_mixing_time",
     "block_gibbs_counts",
-    "clique_counts",
-    "curie_weiss_counts",
     "find_automorphisms",
-    "gaps",
     "global_flip",
     "graph_symmetries",
     "independent_parallel_counts",
     "invariant_subgroup",
     "is_graph_automorphism",
-    "log_exit_probabilities",
-    "log_expected_escape_times",
     "log_independent_parallel",
     "log_parallel_law",
     "orbits",
     "require_symmetric",
     "single_site",
     "site_permutation",
-    "slowest_mode",
-    "smallest_eigenvalue",
     "symmetric_orbits",
     "symmetry_group",
     "symmetry_violation",

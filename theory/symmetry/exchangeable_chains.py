@@ -28,11 +28,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import gammaln, log_expit
 
+from theory.chains.birth_death.chain import BirthDeathChain
 from theory.chains.operator import DenseOperator, TransitionOperator
 from theory.errors import InvalidInput
+from theory.laws.exchangeable import ExchangeableLaw, log_binomials, normalised_logarithms, running_sum_parts
 from theory.memory import require_memory
-from theory.symmetry.birth_death import BirthDeathChain
-from theory.symmetry.exchangeable import ExchangeableLaw, log_binomials, normalised_logarithms, running_sum_parts
 
 Array = NDArray[np.float64]
 

@@ -57,12 +57,12 @@ def ablate(
     from experiments.figures import render
     from experiments.files import write_atomically, write_json
     from experiments.parameters import parse_numbers
-    from experiments.text_ablations.figures import draw
-    from experiments.text_ablations.measuring import measure
-    from experiments.text_ablations.text import read_text
-    from experiments.text_ablations.training import Networks, StudySettings
-    from experiments.text_ablations.variants import ABLATIONS
-    from experiments.translation_quality import first_pairs
+    from experiments.translation.ablations.figures import draw
+    from experiments.translation.ablations.measuring import measure
+    from experiments.translation.ablations.text import read_text
+    from experiments.translation.ablations.training import Networks, StudySettings
+    from experiments.translation.ablations.variants import ABLATIONS
+    from experiments.translation.quality import first_pairs
     from theory.errors import InvalidInput
 
     chosen = tuple(dict.fromkeys(only.split(","))) if only else ABLATIONS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from experiments.translation_speed import Timing
+    from experiments.translation.speed import Timing
 
 
 @click.command()
@@ -51,9 +51,9 @@ def bench(
 
     from experiments.cli.t5.decoding import load_translation_model
     from experiments.parameters import parse_numbers
-    from experiments.translation_speed import random_sources, time_network
-    from simulators.t5.checkpoints import load_checkpoint
-    from simulators.t5.parallel_text import read_lines
+    from experiments.translation.speed import random_sources, time_network
+    from simulators.t5.files.checkpoints import load_checkpoint
+    from simulators.t5.files.parallel_text import read_lines
 
     if source is None:
         network = load_checkpoint(checkpoint)

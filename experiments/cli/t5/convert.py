@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     import numpy as np
 
-    from simulators.t5.network import T5
+    from simulators.t5.network.network import T5
 
 
 @click.command()
@@ -43,7 +43,7 @@ def convert(
     Both are one layout: weights in float32 under the names of Hugging Face, so that `transformers` reads an
     autoregressive DESTINATION. The vocabulary is copied. The result is read again and compared.
     """
-    from simulators.t5.checkpoints import CONFIG, adapt, load_checkpoint, save_checkpoint
+    from simulators.t5.files.checkpoints import CONFIG, adapt, load_checkpoint, save_checkpoint
     from theory.errors import InvalidInput
 
     chosen = {name: value for name, value in options.items() if value is not None}
@@ -63,7 +63,7 @@ def convert(
 
 def _copy_vocabulary(source: Path, destination: Path) -> str | None:
     """Copy what defines the vocabulary; the name of the file, None where the source has none."""
-    from simulators.t5.vocabulary import FAST, MODEL, TOKENIZER_CONFIG, load_vocabulary
+    from simulators.t5.files.vocabulary import FAST, MODEL, TOKENIZER_CONFIG, load_vocabulary
     from theory.files import write_atomically
 
     present = [name for name in (MODEL, FAST) if (source / name).exists()]
@@ -79,7 +79,7 @@ def _copy_vocabulary(source: Path, destination: Path) -> str | None:
 def _compare(written: T5, read: T5, destination: Path) -> None:
     import numpy as np
 
-    from simulators.t5.checkpoints import stored_arrays
+    from simulators.t5.files.checkpoints import stored_arrays
     from theory.errors import InvalidInput
 
     there = stored_arrays(read)
@@ -89,7 +89,7 @@ def _compare(written: T5, read: T5, destination: Path) -> None:
 
 
 def _report(network: T5, written: T5, vocabulary: str | None) -> None:
-    from simulators.t5.checkpoints import stored_arrays
+    from simulators.t5.files.checkpoints import stored_arrays
 
     before, after = stored_arrays(network), stored_arrays(written)
     groups: dict[str, list[str]] = {"kept": [], "changed": [], "new": []}

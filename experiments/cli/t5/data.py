@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from simulators.t5.parallel_text import Pairs
-    from simulators.t5.vocabulary import Vocabulary
-    from theory.laws import ParallelLanguage
+    from simulators.t5.files.parallel_text import Pairs
+    from simulators.t5.files.vocabulary import Vocabulary
+    from theory.language import ParallelLanguage
 
 VALIDATION_PAIRS = 500
 """Pairs that are drawn to validate on the synthetic language."""
@@ -57,7 +57,7 @@ def language_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def synthetic_language(options: dict[str, Any]) -> ParallelLanguage:
     """The language that the options describe."""
     from experiments.parameters import parse_numbers
-    from theory.laws import ParallelLanguage
+    from theory.language import ParallelLanguage
 
     return ParallelLanguage(
         tuple(parse_numbers(options["registers"], "--registers")),
@@ -80,9 +80,9 @@ def read_data(options: dict[str, Any]) -> Data:
     Raises:
         InvalidInput: see `read_pairs`; files without a vocabulary, or parts that do not belong together.
     """
+    from simulators.t5.files.parallel_text import read_pairs
+    from simulators.t5.files.vocabulary import load_vocabulary
     from simulators.t5.parallel_language import language_vocabulary, sample_text
-    from simulators.t5.parallel_text import read_pairs
-    from simulators.t5.vocabulary import load_vocabulary
     from theory.errors import InvalidInput
 
     for name in ("target", "valid_source"):

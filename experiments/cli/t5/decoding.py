@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from simulators.t5.config import T5Config
-    from simulators.t5.network import T5
-    from simulators.t5.rescoring import Rescorer
-    from simulators.t5.translation import Settings
-    from simulators.t5.vocabulary import Vocabulary
+    from simulators.t5.decoding.rescoring import Rescorer
+    from simulators.t5.decoding.translation import Settings
+    from simulators.t5.files.vocabulary import Vocabulary
+    from simulators.t5.network.config import T5Config
+    from simulators.t5.network.network import T5
 
 SENTINELS = 100
 """Ids that published T5 checkpoints hold beyond their vocabulary file."""
@@ -114,9 +114,9 @@ def decoding_settings(config: T5Config, given: dict[str, Any], record: bool = Fa
     Raises:
         InvalidInput: an option of the other decoder, or a value that is not allowed.
     """
-    from simulators.t5.autoregressive import GenerationSettings
-    from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.sampling import Sampling
+    from simulators.t5.decoding.autoregressive import GenerationSettings
+    from simulators.t5.decoding.sampling import Sampling
+    from simulators.t5.decoding.settings import RefinementSettings
     from theory.errors import InvalidInput
 
     refines = config.decoder == "refinement"
@@ -141,7 +141,7 @@ def _present(given: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _rejecter(given: dict[str, Any]) -> Any:
-    from simulators.t5.rejecters import REJECTERS as KINDS
+    from simulators.t5.decoding.rejecters import REJECTERS as KINDS
     from theory.errors import InvalidInput
 
     name = given.get("rejecter") or "passthrough"
@@ -165,8 +165,8 @@ def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tupl
     Raises:
         InvalidInput: a file is missing or truncated, or the vocabulary is not that of the network.
     """
-    from simulators.t5.checkpoints import load_checkpoint
-    from simulators.t5.vocabulary import load_vocabulary, require_own_vocabulary
+    from simulators.t5.files.checkpoints import load_checkpoint
+    from simulators.t5.files.vocabulary import load_vocabulary, require_own_vocabulary
 
     network = load_checkpoint(folder)
     found = load_vocabulary(vocabulary or folder)
@@ -186,7 +186,7 @@ def load_rescorer(folder: Path | None, vocabulary: Vocabulary) -> Rescorer | Non
     Raises:
         InvalidInput: a checkpoint that cannot be read, that refines, or that has another vocabulary.
     """
-    from simulators.t5.rescoring import Rescorer
+    from simulators.t5.decoding.rescoring import Rescorer
     from theory.errors import InvalidInput
 
     if folder is None:

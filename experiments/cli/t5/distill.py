@@ -28,10 +28,10 @@ def distill(
 
     from experiments.cli.t5.decoding import decoding_settings, load_rescorer, load_translation_model
     from experiments.cli.t5.progress import counting
-    from simulators.t5.checkpoints import weights_digest
-    from simulators.t5.distillation import distil
-    from simulators.t5.parallel_text import read_lines
-    from simulators.t5.translation import Translator
+    from simulators.t5.decoding.translation import Translator
+    from simulators.t5.files.checkpoints import weights_digest
+    from simulators.t5.files.parallel_text import read_lines
+    from simulators.t5.training.distillation import distil
 
     sources = read_lines(source, "source")
     network, pieces = load_translation_model(checkpoint, vocabulary)

@@ -11,8 +11,8 @@ from experiments.cli.t5.data import language_options
 from experiments.cli.t5.decoding import decoding_options
 
 if TYPE_CHECKING:
-    from experiments.translation_quality import Quality
-    from simulators.t5.parallel_text import Pairs
+    from experiments.translation.quality import Quality
+    from simulators.t5.files.parallel_text import Pairs
 
 
 @click.command()
@@ -59,7 +59,7 @@ def evaluate(
     )
     from experiments.figures import render
     from experiments.parameters import parse_numbers
-    from experiments.translation_quality import draw_frontier, first_pairs, measure_quality
+    from experiments.translation.quality import draw_frontier, first_pairs, measure_quality
     from theory.errors import InvalidInput
     from theory.files import write_atomically
 
@@ -105,8 +105,8 @@ def evaluate(
 def _pairs(given: dict[str, Any]) -> Pairs:
     """The test pairs that the options name."""
     from experiments.cli.t5.data import synthetic_language, validation_pairs
-    from experiments.translation_quality import named_test_set
-    from simulators.t5.parallel_text import read_pairs
+    from experiments.translation.quality import named_test_set
+    from simulators.t5.files.parallel_text import read_pairs
     from theory.errors import InvalidInput
 
     if given["test_set"] is not None:

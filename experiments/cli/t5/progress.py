@@ -11,7 +11,7 @@ import click
 from experiments.cli.pace import Pace
 
 if TYPE_CHECKING:
-    from simulators.t5.training import Entry
+    from simulators.t5.training.loop import Entry
 
 
 @contextmanager

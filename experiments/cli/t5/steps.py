@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from simulators.t5.config import T5Config
-    from simulators.t5.translation import Target
-    from simulators.t5.vocabulary import Vocabulary
+    from simulators.t5.decoding.translation import Target
+    from simulators.t5.files.vocabulary import Vocabulary
+    from simulators.t5.network.config import T5Config
 
 UNSET = "_"
 """How a mask is written."""

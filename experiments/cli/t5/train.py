@@ -11,9 +11,9 @@ import click
 from experiments.cli.t5.data import data_options
 
 if TYPE_CHECKING:
-    from simulators.t5.corpus import Corpus
-    from simulators.t5.parallel_text import Pairs
-    from simulators.t5.vocabulary import Vocabulary
+    from simulators.t5.files.parallel_text import Pairs
+    from simulators.t5.files.vocabulary import Vocabulary
+    from simulators.t5.training.corpus import Corpus
 
 SIZES = {
     "width": ("d_model", 256, "Width of the states."),
@@ -86,8 +86,8 @@ def train(folder: Path, **options: Any) -> None:
     """
     from experiments.cli.t5.data import read_data
     from experiments.cli.t5.progress import training_progress
-    from simulators.t5.training import Interrupted, fit, read_history
-    from simulators.t5.vocabulary import require_own_vocabulary
+    from simulators.t5.files.vocabulary import require_own_vocabulary
+    from simulators.t5.training.loop import Interrupted, fit, read_history
 
     settings = _settings(options)
     data = read_data(options)
@@ -125,7 +125,7 @@ def train(folder: Path, **options: Any) -> None:
 
 def _corpus(name: str, pairs: Pairs, vocabulary: Vocabulary, options: dict[str, Any]) -> Corpus:
     """Tokenised pairs; says how many there are."""
-    from simulators.t5.corpus import make_corpus
+    from simulators.t5.training.corpus import make_corpus
 
     corpus = make_corpus(pairs, vocabulary, options["max_length"], options["strict"])
     left_out = f", {corpus.skipped} longer than {options['max_length']} tokens left out" if corpus.skipped else ""
@@ -137,9 +137,9 @@ def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]
     """The network to train, and where its first weights come from."""
     from flax import nnx
 
-    from simulators.t5.checkpoints import adapt, load_checkpoint
-    from simulators.t5.config import T5Config
-    from simulators.t5.network import T5
+    from simulators.t5.files.checkpoints import adapt, load_checkpoint
+    from simulators.t5.network.config import T5Config
+    from simulators.t5.network.network import T5
     from theory.errors import InvalidInput
 
     named = {
@@ -182,10 +182,10 @@ def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]
 
 
 def _settings(options: dict[str, Any]) -> Any:
-    from simulators.t5.noising import NoiseSettings
-    from simulators.t5.objective import ObjectiveSettings
-    from simulators.t5.optimiser import OptimiserSettings
-    from simulators.t5.training import TrainingSettings
+    from simulators.t5.training.loop import TrainingSettings
+    from simulators.t5.training.noising import NoiseSettings
+    from simulators.t5.training.objective import ObjectiveSettings
+    from simulators.t5.training.optimiser import OptimiserSettings
     from theory.errors import InvalidInput
 
     try:

@@ -10,8 +10,8 @@ import click
 from experiments.cli.t5.decoding import decoding_options
 
 if TYPE_CHECKING:
-    from simulators.t5.translation import Target
-    from simulators.t5.vocabulary import Vocabulary
+    from simulators.t5.decoding.translation import Target
+    from simulators.t5.files.vocabulary import Vocabulary
 
 LINES_OF_FILE = 16
 """Batches of a file that are read, sorted by length and translated together."""
@@ -41,8 +41,8 @@ def translate(
     """
     from experiments.cli.t5.decoding import decoding_settings, load_rescorer, load_translation_model
     from experiments.cli.t5.steps import StepPrinter
-    from experiments.line_stream import groups_of_lines
-    from simulators.t5.translation import Translator
+    from experiments.translation.line_stream import groups_of_lines
+    from simulators.t5.decoding.translation import Translator
     from theory.errors import InvalidInput
 
     network, pieces = load_translation_model(checkpoint, vocabulary)

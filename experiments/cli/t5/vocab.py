@@ -18,8 +18,8 @@ def vocab(files: tuple[Path, ...], out: Path, size: int, kind: str, coverage: fl
 
     pad 0, eos 1, unk 2, as in T5; transformers' T5Tokenizer.from_pretrained reads the folder too.
     """
-    from simulators.t5.parallel_text import read_lines
-    from simulators.t5.vocabulary import train_vocabulary
+    from simulators.t5.files.parallel_text import read_lines
+    from simulators.t5.files.vocabulary import train_vocabulary
 
     lines = [line for file in files for line in read_lines(file)]
     vocabulary = train_vocabulary(lines, size, kind, coverage)  # type: ignore[arg-type]  # click checks it

@@ -1,6 +1,6 @@
 """One sampler on one law, analysed exactly: ``gmlm chain`` as a subject.
 
-The record is that of `experiments.chain_record.chain_record`, with the best bounds on the mixing time as
+The record is that of `experiments.chains.record.chain_record`, with the best bounds on the mixing time as
 ``mixing_time_lower`` and ``mixing_time_upper`` (steps; None where there is none).
 """
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from experiments.chain_plan import DENSE_STATES, dense_memory, matrix_free_memory
-from experiments.chain_record import chain_record
-from experiments.models import build_law, build_masks
+from experiments.chains.models import build_law, build_masks
+from experiments.chains.plan import DENSE_STATES, dense_memory, matrix_free_memory
+from experiments.chains.record import chain_record
 from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size

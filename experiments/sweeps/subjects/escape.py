@@ -28,14 +28,10 @@ from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import check_size
 from theory.bounds import log_escape_probability_bound, redraw_probability
+from theory.chains.birth_death import log_expected_escape_times
 from theory.errors import InvalidInput
-from theory.symmetry import (
-    ExchangeableLaw,
-    block_gibbs_counts,
-    clique_counts,
-    log_expected_escape_times,
-    log_independent_parallel,
-)
+from theory.laws import ExchangeableLaw, clique_counts
+from theory.symmetry import block_gibbs_counts, log_independent_parallel
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What masks of k sites teach about an Ising model: claims C2 and C3 at one k as a subject.
 
-The record holds the fields of `experiments.information.ising_information` for that k, with the two ends of claim C3,
-tr I^{-1} <= tr Γ_k <= C_P tr I^{-1}, as ``trace_inverse_fisher`` and ``trace_upper_bound``.
+The record holds the fields of `experiments.estimation.information.ising_information` for that k, with the two ends of
+claim C3, tr I^{-1} <= tr Γ_k <= C_P tr I^{-1}, as ``trace_inverse_fisher`` and ``trace_upper_bound``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.information import ising_information
-from experiments.models import build_law
+from experiments.chains.models import build_law
+from experiments.estimation.information import ising_information
 from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size

@@ -1,10 +1,10 @@
-"""The law of a swept cell: the fields of `experiments.models.ModelSpec` as parameters with their limits."""
+"""The law of a swept cell: the fields of `experiments.chains.models.ModelSpec` as parameters with their limits."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.models import MODELS, ModelSpec
+from experiments.chains.models import MODELS, ModelSpec
 from experiments.parameters import parameter
 from theory.errors import InvalidInput
 from theory.laws import GRAPH_NAMES

@@ -1,7 +1,7 @@
 """A small T5, trained on the synthetic language and judged beside a perfectly trained one, as a subject.
 
 The T5 translates all tokens at once and refines them (claims P1 to P3). It is trained on pairs of
-`theory.laws.parallel_language`, then decodes fresh sentences, drawing every token, with the length of a true
+`theory.language.parallel_language`, then decodes fresh sentences, drawing every token, with the length of a true
 translation given. The record, each share after the last refinement step:
 
 - ``possible``: outputs that are translations; ``coherent``: outputs in one register; ``stutters``: equal neighbours.
@@ -19,9 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.parameters import parameter
-from experiments.sweeps.subject import Quantity, Subject
-from experiments.translation import (
+from experiments.language.exact import MEASURES, Exact, exact_memory, measured, own_error
+from experiments.language.translators import (
     Decoding,
     Rows,
     Training,
@@ -32,8 +31,9 @@ from experiments.translation import (
     train,
     training_pairs,
 )
-from experiments.translation_exact import MEASURES, Exact, exact_memory, measured, own_error
-from theory.laws import ParallelLanguage
+from experiments.parameters import parameter
+from experiments.sweeps.subject import Quantity, Subject
+from theory.language import ParallelLanguage
 
 JAX_MEMORY = 2.0**30
 """Bytes that JAX, its compiler and the data take, about."""
@@ -83,8 +83,8 @@ class Parameters:
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     """See the module's description."""
-    from simulators.t5.refinement_settings import RefinementSettings
-    from simulators.t5.sampling import Sampling
+    from simulators.t5.decoding.sampling import Sampling
+    from simulators.t5.decoding.settings import RefinementSettings
 
     language, training = parameters.language, parameters.training
     pairs, rows = training_pairs(language, parameters.pairs, seed), fresh_rows(language, parameters.rows, seed)

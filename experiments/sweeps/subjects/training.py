@@ -12,8 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.chains.models import build_law, build_masks
 from experiments.learned import Learning, law_errors, learn
-from experiments.models import build_law, build_masks
 from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model

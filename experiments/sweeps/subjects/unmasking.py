@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.models import build_law
+from experiments.chains.models import build_law
+from experiments.decoding.speed_quality import ORDERS, series
 from experiments.parameters import parameter
-from experiments.speed_quality import ORDERS, series
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
-from theory.unmasking import SubsetEntropies, optimal_schedules
+from theory.decoding import SubsetEntropies, optimal_schedules
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""One sampler on one law as a record: what ``gmlm chain`` prints and what a sweep over chains stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+from experiments.chains.analysis import analyse, analyse_matrix_free
+from experiments.chains.models import ModelSpec, build_chain, build_masks
+from experiments.chains.plan import ChainPlan, plan_chain
+from theory.laws import JointLaw
+from theory.masks import MaskLaw
+from theory.memory import require_memory
+
+
+def chain_record(
+    law: JointLaw,
+    sampler: str,
+    masks: MaskLaw | None,
+    temperature: float = 1.0,
+    epsilon: float = 0.25,
+    *,
+    spec: ModelSpec | None = None,
+    curve: bool = False,
+    budget: float = inf,
+    planned: Callable[[ChainPlan], None] = lambda plan: None,
+) -> dict[str, Any]:
+    """Build the chain, choose the method, analyse.
+
+    Args:
+        law, sampler, masks, temperature: as for `experiments.chains.models.build_chain`.
+        epsilon: total variation that counts as mixed.
+        spec: where the law comes from, if it has a name: its symmetries are then known.
+        curve: whether to add total-variation curves.
+        budget: seconds; a mixing time of a large chain that would take longer is left out.
+        planned: told of the plan before anything large is computed; may refuse it.
+
+    Returns:
+        ``method`` and the fields of `experiments.chains.analysis.analyse`.
+
+    Raises:
+        InvalidInput: an unknown sampler, or values that do not go together.
+        ExceedsMemory: the analysis would not fit in memory.
+    """
+    operator = build_chain(law, sampler, masks, temperature)
+    exact_block_gibbs = sampler == "k-gibbs" and temperature == 1
+    block_masks = (masks if masks is not None else build_masks("k=1", law.sites)) if exact_block_gibbs else None
+    plan = plan_chain(law, operator, sampler, masks, temperature, spec)
+    planned(plan)
+    if plan.alike is None:
+        require_memory(plan.memory, "sites", law.sites, "the dense analysis of the chain")
+        record = analyse(law, operator, epsilon, block_masks, curve)
+    else:
+        record = analyse_matrix_free(law, operator, plan.alike, epsilon, block_masks, budget, curve)
+    return {"method": plan.method, **record}

@@ -1,0 +1,1 @@
+"""Decoding by unmasking: what each order costs and loses."""

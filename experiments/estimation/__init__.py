@@ -1,0 +1,1 @@
+"""What masked losses teach about the parameters of a model."""

@@ -1,0 +1,1 @@
+"""Translators of the synthetic language, beside its exact law."""

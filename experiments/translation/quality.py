@@ -1,0 +1,200 @@
+"""Quality and cost of a checkpoint on sentence pairs, by refinement steps: the table and the figure of the frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from theory.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from simulators.t5.decoding.rescoring import Rescorer
+    from simulators.t5.decoding.translation import Settings
+    from simulators.t5.files.parallel_text import Pairs
+    from simulators.t5.files.vocabulary import Vocabulary
+    from simulators.t5.network.network import T5
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One way to decode a test set.
+
+    Attributes:
+        model: name of the checkpoint.
+        decoder: "autoregressive" or "refinement".
+        steps: refinement steps; None for autoregressive decoding.
+        passes: decoder passes of a sentence, mean.
+        bleu, chrf: 0..100.
+        stutter, reference_stutter: share of equal neighbours in outputs and references.
+        length_error: mean |tokens of the output - tokens of the reference|.
+        milliseconds: for a sentence, batched, without compilation, tokenising not counted.
+        bleu_signature, chrf_signature: of sacrebleu.
+    """
+
+    model: str
+    decoder: str
+    steps: int | None
+    passes: float
+    bleu: float
+    chrf: float
+    stutter: float
+    reference_stutter: float
+    length_error: float
+    milliseconds: float
+    bleu_signature: str
+    chrf_signature: str
+
+
+def measure_quality(
+    name: str,
+    network: T5,
+    vocabulary: Vocabulary,
+    pairs: Pairs,
+    settings: Settings,
+    steps: Sequence[int],
+    *,
+    rows: int = 64,
+    seed: int = 0,
+    oracle_lengths: bool = False,
+    tokenizer: str = "13a",
+    rescorer: Rescorer | None = None,
+    report: Report = lambda text: None,
+) -> Iterator[tuple[Quality, list[str]]]:
+    """Decode the sources, with each number of steps where the network refines, and score the outputs.
+
+    Args:
+        name: of the checkpoint, for the table.
+        network: of either kind.
+        vocabulary: of the network.
+        pairs: sources and references.
+        settings: of the decoder.
+        steps: refinement steps to try.
+        rows: sentences of a batch.
+        seed: of random starts and sampling.
+        oracle_lengths: give refinement the length of the reference.
+        tokenizer: of BLEU.
+        rescorer: chooses among the hypotheses of refinement; its time counts.
+        report: told what is being decoded.
+
+    Yields:
+        Scores and the translations that they are of.
+
+    Raises:
+        InvalidInput: no steps, or a reference longer than the network allows where its length is to be given.
+    """
+    from simulators.t5.decoding.evaluation import length_error, stutter_rate, text_scores
+    from simulators.t5.decoding.translation import Translator
+
+    refines = network.config.decoder == "refinement"
+    if refines and (not steps or min(steps) < 1):
+        raise InvalidInput("steps", list(steps), "whole numbers of at least 1 are needed")
+    sources, references = vocabulary.encode(pairs.sources), vocabulary.encode(pairs.targets)
+    spoken = [row[:-1] for row in references]
+    lengths = (
+        [len(row) for row in references] if oracle_lengths or network.config.length_predictor == "oracle" else None
+    )
+    translator = Translator(network, settings, rows, seed, timed=True, rescorer=rescorer)
+    for effort in steps if refines else (None,):
+        report(name if effort is None else f"{name}, {effort} steps")
+        translator.seconds = 0.0
+        targets = translator(sources, lengths if refines else None, steps=effort)
+        texts = vocabulary.decode(target.tokens for target in targets)
+        scores = text_scores(texts, pairs.targets, tokenizer)
+        tokens = [target.tokens for target in targets]
+        quality = Quality(
+            model=name,
+            decoder=network.config.decoder,
+            steps=effort,
+            passes=float(np.mean([target.passes for target in targets])),
+            bleu=scores.bleu,
+            chrf=scores.chrf,
+            stutter=stutter_rate(tokens),
+            reference_stutter=stutter_rate(spoken),
+            length_error=length_error(tokens, spoken),
+            milliseconds=1000 * translator.seconds / len(sources),
+            bleu_signature=scores.bleu_signature,
+            chrf_signature=scores.chrf_signature,
+        )
+        yield quality, texts
+
+
+def first_pairs(pairs: Pairs, limit: int | None) -> Pairs:
+    """The first so many pairs.
+
+    Raises:
+        InvalidInput: a limit below 1.
+    """
+    if limit is None:
+        return pairs
+    if limit < 1:
+        raise InvalidInput("limit", limit, "at least 1 is needed")
+    return pairs._replace(sources=pairs.sources[:limit], targets=pairs.targets[:limit])
+
+
+def named_test_set(name: str, languages: str) -> Pairs:
+    """A named test set of sacrebleu, from its cache, or from the network where there is one.
+
+    Args:
+        name: such as "wmt14".
+        languages: such as "de-en".
+
+    Raises:
+        InvalidInput: an unknown name or pair of languages, or a set that cannot be fetched.
+    """
+    from sacrebleu import get_reference_files, get_source_file
+    from sacrebleu.dataset import DATASETS
+
+    from simulators.t5.files.parallel_text import read_pairs
+
+    if name not in DATASETS:
+        raise InvalidInput("test_set", name, "a name of `sacrebleu --list`, such as wmt14 or wmt16")
+    if languages not in DATASETS[name].langpairs:
+        raise InvalidInput("languages", languages, f"{name} has " + ", ".join(sorted(DATASETS[name].langpairs)))
+    try:
+        source, references = get_source_file(name, languages), get_reference_files(name, languages)
+    except BaseException as error:  # sacrebleu leaves with SystemExit where a download fails
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise InvalidInput(
+            "test_set", name, "is not in sacrebleu's cache (~/.sacrebleu) and cannot be fetched"
+        ) from None
+    return read_pairs(Path(source), Path(references[0]))
+
+
+def draw_frontier(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """BLEU against milliseconds for a sentence; refinement is a line over its steps, autoregressive decoding a mark."""
+    with style():
+        figure, (axes,) = new_figure(width=5.6, height=4.0)
+        for index, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
+            own = [row for row in rows if row["model"] == model]
+            times, scores = [row["milliseconds"] for row in own], [row["bleu"] for row in own]
+            axes.plot(
+                times,
+                scores,
+                marker=MARKERS[index % len(MARKERS)],
+                color=COLOURS[index % len(COLOURS)],
+                linestyle=DASHES[index % len(DASHES)] if len(own) > 1 else "",
+                label=f"{model} ({own[0]['decoder']})",
+            )
+            for place, row in enumerate(own):
+                if row["steps"] is not None:
+                    label = f"{row['steps']} step" + "s" * (row["steps"] > 1)
+                    # On both sides of the line in turn: steps that stop early take the same time.
+                    shift, side = ((-5, 7), "right") if place % 2 else ((6, -14), "left")
+                    point = (row["milliseconds"], row["bleu"])
+                    axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side)
+        axes.set(xscale="log", xlabel="milliseconds for a sentence (batched)", ylabel="BLEU")
+        for scale in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            scale("{x:g}")
+        axes.margins(x=0.12, y=0.12)
+        axes.legend()
+    return figure

@@ -1,0 +1,1 @@
+"""What a T5 reads and writes: checkpoints, vocabularies, parallel text."""

@@ -1,0 +1,1 @@
+"""Training of a T5: corpora, noising, objective, the loop that can be resumed, distillation."""

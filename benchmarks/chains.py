@@ -325,7 +325,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="threads of every method")
     parser.add_argument("--figure", type=Path, help="draw cost against N into this file (png, svg, pdf)")
     options = parser.parse_args()
-    from experiments.parameters import parse_numbers
+    from theory.parameters import parse_numbers
 
     limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
     if any(os.environ.get(name) != str(options.threads) for name in limits):

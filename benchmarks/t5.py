@@ -341,7 +341,7 @@ def main() -> None:
     parser.add_argument("--training", action="store_true", help="a training step too")
     parser.add_argument("--figure", type=Path, help="draw milliseconds against steps into this file (png, svg, pdf)")
     options = parser.parse_args()
-    from experiments.parameters import parse_numbers
+    from theory.parameters import parse_numbers
 
     batches = [int(value) for value in parse_numbers(options.batch, "batch", whole=True)]
     steps = [int(value) for value in parse_numbers(options.steps, "steps", whole=True)]

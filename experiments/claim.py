@@ -1,7 +1,7 @@
 """A claim of the theory: its statement, its computation, its verdict and its figures.
 
 One module of `experiments.claims` per claim. The module declares a parameter dataclass (fields made by
-`experiments.parameters.parameter`), a function ``compute(parameters, seed, progress) -> Findings`` and functions that
+`theory.parameters.parameter`), a function ``compute(parameters, seed, progress) -> Findings`` and functions that
 draw figures from the findings' plain data, and binds them in a `Claim` named ``CLAIM``.
 
 The computation never decides on its own what is true: it lists `Check`s, each of which compares a measured quantity

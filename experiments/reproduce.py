@@ -23,9 +23,9 @@ from typing import Any
 from experiments import records
 from experiments.claim import Claim, Verdict
 from experiments.claims import identifier, load
-from experiments.parameters import build
 from experiments.records import Record
 from theory.errors import InvalidInput
+from theory.parameters import build
 
 
 @dataclass(frozen=True)

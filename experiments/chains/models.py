@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from experiments.parameters import parse_numbers
 from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel, TableConditionals, TemperedConditionals
 from theory.errors import InvalidInput
@@ -37,6 +36,7 @@ from theory.laws import (
     strong_clique,
 )
 from theory.masks import MaskLaw, bernoulli, k_uniform, partition, spans, uniform_ratio
+from theory.parameters import parse_numbers
 from theory.samplers import SAMPLERS, metropolis_hastings
 
 Array = NDArray[np.float64]

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.learned import Learning, learn
-from experiments.parameters import parameter
 from theory.bounds.perturbation import conditional_errors, stationary_distance_bound
 from theory.chains import DenseOperator, stationary_law
 from theory.conditionals import ConditionalModel, TableConditionals
@@ -20,6 +19,7 @@ from theory.divergences import total_variation
 from theory.incompatibility import decoding_order_gap, rectangle_test, scan_order_gap, scan_order_laws
 from theory.laws import JointLaw, random_ising
 from theory.masks import k_uniform, uniform_ratio
+from theory.parameters import parameter
 from theory.samplers import block_gibbs, metropolis_hastings, systematic_scan
 
 if TYPE_CHECKING:

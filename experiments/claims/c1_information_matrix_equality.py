@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from experiments.statistics import chi_squared_deviation, chi_squared_limits, normal_limit
 from theory.errors import InvalidInput
 from theory.estimation import (
@@ -31,6 +30,7 @@ from theory.estimation import (
 from theory.estimation.information import MaskCount
 from theory.laws import IsingLaw, JointLaw, random_ising
 from theory.masks import AdaptiveMaskLaw, Mask, MaskLaw, adaptive, bernoulli, k_uniform, uniform_ratio
+from theory.parameters import parameter
 from theory.states import block_indices
 
 if TYPE_CHECKING:

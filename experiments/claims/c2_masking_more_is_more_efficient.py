@@ -13,7 +13,6 @@ from scipy.linalg import eigh
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from experiments.statistics import chi_squared_deviation, normal_limit, quadratic_form_freedom
 from theory.estimation import (
     WeightedPseudolikelihood,
@@ -27,6 +26,7 @@ from theory.estimation import (
 )
 from theory.laws import ExponentialFamily, IsingLaw, ising_family, random_ising
 from theory.masks import k_uniform
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,6 @@ from scipy.linalg import eigvalsh
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from theory.chains.spectrum import spectral_gap
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
@@ -20,6 +19,7 @@ from theory.estimation import WeightedPseudolikelihood, population, pseudolikeli
 from theory.inequalities import poincare_constant
 from theory.laws import ExponentialLaw, curie_weiss, ising_on, named_graph, potts, random_ising
 from theory.masks import AdaptiveMaskLaw, Mask, MaskLaw, adaptive, bernoulli, k_uniform
+from theory.parameters import parameter
 from theory.samplers import block_gibbs
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from experiments.statistics import clopper_pearson
 from theory.bounds.finite_sample import (
     best_cover_of_box,
@@ -30,6 +29,7 @@ from theory.estimation import asymptotic_covariance, best_in_class, fit_in_box, 
 from theory.inequalities import tensorization_upper_bound
 from theory.laws import IsingLaw, JointLaw, ising, random_ising
 from theory.masks import MaskLaw, k_uniform
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,6 @@ from scipy.special import rel_entr
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from theory.chains import TransitionOperator, spectrum
 from theory.chains.spectrum import symmetric_eigenvectors
 from theory.conditionals import TableConditionals
@@ -26,6 +25,7 @@ from theory.inequalities import (
 )
 from theory.laws import JointLaw, ising_on, named_graph, potts, product_law, random_ising, random_law
 from theory.masks import MaskLaw, k_uniform
+from theory.parameters import parameter
 from theory.samplers import block_gibbs
 from theory.states import block_indices
 

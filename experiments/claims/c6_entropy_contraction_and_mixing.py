@@ -14,7 +14,6 @@ from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Tabl
 from experiments.claims import c6_curie_weiss_scaling as curie_weiss_scaling
 from experiments.claims import c6_ring_mixing as ring_mixing
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from theory.bounds import bottleneck_bounds, entropy_contraction_bounds, relaxation_time_bounds
 from theory.chains import DenseOperator, bottleneck_ratio, mixing_time, spectrum
 from theory.conditionals import TableConditionals
@@ -27,6 +26,7 @@ from theory.inequalities import (
 )
 from theory.laws import JointLaw, curie_weiss, ising_on, named_graph, random_law
 from theory.masks import k_uniform
+from theory.parameters import parameter
 from theory.samplers import block_gibbs
 
 if TYPE_CHECKING:

@@ -13,7 +13,6 @@ from scipy.special import log_softmax, softmax
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from theory.blas import one_blas_thread
 from theory.conditionals import TableConditionals
 from theory.laws import JointLaw, ising_on, named_graph
@@ -29,6 +28,7 @@ from theory.parallel_decoding import (
     transformer_for,
     transformer_parameters,
 )
+from theory.parameters import parameter
 from theory.states import state_count
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure
-from experiments.parameters import parameter
 from theory.bounds import (
     escape_probability_bound,
     escape_probability_hoeffding,
@@ -33,6 +32,7 @@ from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, clique_counts, spins, strong_clique
 from theory.masks import k_uniform
+from theory.parameters import parameter
 from theory.samplers import block_gibbs, independent_parallel
 from theory.symmetry import log_independent_parallel, log_parallel_law
 

@@ -11,7 +11,6 @@ import numpy as np
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.decoding.speed_quality import Series, benchmark_laws, speed_and_quality
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.parameters import parameter
 from theory.conditionals import TableConditionals
 from theory.decoding import (
     Schedule,
@@ -25,6 +24,7 @@ from theory.decoding import (
 )
 from theory.divergences import total_variation
 from theory.laws import JointLaw, random_law, sparse_random_law
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

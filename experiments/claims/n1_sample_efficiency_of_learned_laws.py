@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.learned import Learning, law_errors, learn, mean_interval
-from experiments.parameters import parameter
 from experiments.statistics import normal_limit
 from theory.divergences import kullback_leibler
 from theory.estimation import asymptotic_covariance, fit, sample_pairs
 from theory.laws import IsingLaw, JointLaw, random_ising
 from theory.masks import MaskLaw, bernoulli, k_uniform, uniform_ratio
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.learned import Learning, learn
-from experiments.parameters import parameter
 from theory.bounds.perturbation import divergence_of_runs_bound, stationary_distance_bound
 from theory.chains import DenseOperator, mixing_time, stationary_law
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.divergences import total_variation
 from theory.laws import JointLaw, random_ising
 from theory.masks import k_uniform, uniform_ratio
+from theory.parameters import parameter
 from theory.samplers import block_gibbs, independent_parallel, k_parallel, mask_predict
 
 if TYPE_CHECKING:

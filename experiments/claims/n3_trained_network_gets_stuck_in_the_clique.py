@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.learned import Learning, learn, mean_interval
-from experiments.parameters import parameter
 from theory.bounds import escape_probability_bound, redraw_probability
 from theory.chains import DenseOperator, expected_escape_times, expected_hitting_times
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, spins, strong_clique
 from theory.masks import k_uniform, uniform_ratio
+from theory.parameters import parameter
 from theory.samplers import block_gibbs, independent_parallel
 
 if TYPE_CHECKING:

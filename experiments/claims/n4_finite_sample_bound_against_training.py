@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.learned import Learning, new_network, train_network, training_set
-from experiments.parameters import parameter
 from experiments.statistics import normal_limit
 from theory.bounds.finite_sample import (
     best_cover_of_box,
@@ -31,6 +30,7 @@ from theory.estimation import asymptotic_covariance, empirical_law, fit, populat
 from theory.inequalities import tensorization_upper_bound
 from theory.laws import IsingLaw, JointLaw, ising
 from theory.masks import MaskLaw, k_uniform
+from theory.parameters import parameter
 from theory.samplers import block_gibbs
 from theory.states import all_sequences
 

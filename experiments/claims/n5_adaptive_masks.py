@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.learned import Learning, learn, mean_interval
-from experiments.parameters import parameter
 from experiments.statistics import normal_limit
 from theory.bounds.perturbation import stationary_distance_bound
 from theory.chains import DenseOperator, mixing_time, stationary_law
@@ -23,6 +22,7 @@ from theory.estimation import asymptotic_covariance, fit, pair_losses, sample_pa
 from theory.inequalities import poincare_constant
 from theory.laws import IsingLaw, JointLaw, random_ising
 from theory.masks import AdaptiveMaskLaw, MaskLaw, k_uniform
+from theory.parameters import parameter
 from theory.samplers import block_gibbs, k_parallel
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.learned import Learning, new_network, train_network
-from experiments.parameters import parameter
 from experiments.statistics import PermutationTest, site_permutation_test
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.dependence import conditional_mutual_information, revealed_information
 from theory.laws import JointLaw, random_ising
 from theory.masks import uniform_ratio
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

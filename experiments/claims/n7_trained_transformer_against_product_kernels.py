@@ -13,7 +13,6 @@ from scipy.special import rel_entr
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.learned import Learning, learn, mean_interval
-from experiments.parameters import parameter
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, ising_on, named_graph
@@ -26,6 +25,7 @@ from theory.parallel_decoding import (
     product_divergence,
     random_product_kernel,
 )
+from theory.parameters import parameter
 from theory.samplers import block_gibbs
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from experiments.language.translators import (
     translate_greedily,
 )
 from experiments.learned import mean_interval
-from experiments.parameters import parameter
 from theory.errors import InvalidInput
 from theory.language.parallel_language import ParallelLanguage
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -24,8 +24,8 @@ from experiments.language.translators import (
     training_pairs,
 )
 from experiments.learned import mean_interval
-from experiments.parameters import parameter
 from theory.errors import InvalidInput
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

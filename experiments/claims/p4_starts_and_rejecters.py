@@ -24,7 +24,7 @@ from experiments.language.translators import (
     train,
     training_pairs,
 )
-from experiments.parameters import parameter
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -23,8 +23,8 @@ from experiments.language.translators import (
     training_pairs,
 )
 from experiments.learned import mean_interval
-from experiments.parameters import parameter
 from theory.language.parallel_language import ParallelLanguage
+from theory.parameters import parameter
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,7 +15,7 @@ def claims(claim: str | None, as_json: bool) -> None:
 
     from experiments.claim import Claim, plain
     from experiments.claims import MODULES, load
-    from experiments.parameters import describe, type_name
+    from theory.parameters import describe, type_name
 
     def parameters(shown: Claim) -> list[dict[str, object]]:
         return [

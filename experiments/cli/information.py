@@ -27,7 +27,7 @@ def information(couplings: Path, fields: Path | None, sizes: str | None, as_json
 
     from experiments.chains.models import load_ising
     from experiments.estimation.information import ising_information
-    from experiments.parameters import parse_numbers
+    from theory.parameters import parse_numbers
 
     law = load_ising(couplings, fields)
     chosen = range(1, law.sites + 1) if sizes is None else [int(k) for k in parse_numbers(sizes, "k", whole=True)]

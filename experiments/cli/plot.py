@@ -112,9 +112,9 @@ def _draw(
 
 def _require_fixed(subject: Subject, rows: Sequence[Row], free: object) -> None:
     """Refuse to draw different experiments as if they were repetitions of one."""
-    from experiments.parameters import describe
     from experiments.sweeps.design import show
     from theory.errors import InvalidInput
+    from theory.parameters import describe
 
     assert isinstance(free, (set, frozenset))
     for name in describe(subject.parameters):

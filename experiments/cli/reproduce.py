@@ -58,9 +58,9 @@ def reproduce(
 
     from experiments.claims import MODULES, runnable
     from experiments.files import write_atomically, write_json
-    from experiments.parameters import assignments
     from experiments.report import render_report
     from experiments.reproduce import cpus, exit_code, plan, run
+    from theory.parameters import assignments
 
     chosen = claims or tuple(runnable())
     if not claims and len(chosen) < len(MODULES):

@@ -106,8 +106,8 @@ def _chosen(rows: Sequence[Row], columns: str | None) -> list[str]:
 
 def _varying(rows: Sequence[Row]) -> list[str]:
     """Parameters that take several values."""
-    from experiments.parameters import describe
     from experiments.sweeps.subjects import load_subject
+    from theory.parameters import describe
 
     names = [
         n

@@ -51,7 +51,6 @@ def sweep(
     The same command continues an interrupted sweep and tries failed cells again; options given here win over --file.
     Exit code 0: every cell is done; 1: some failed; 2: unusable input, and nothing was run.
     """
-    from experiments.parameters import assignments
     from experiments.reproduce import cpus
     from experiments.sweeps.design import read_seeds
     from experiments.sweeps.engine import SweepStopped
@@ -62,6 +61,7 @@ def sweep(
     from experiments.sweeps.sweep import look_up, run_sweep
     from theory.errors import InvalidInput
     from theory.memory import available_bytes
+    from theory.parameters import assignments
 
     written = read_file(file)
     name = subject or written.subject
@@ -145,8 +145,8 @@ def _describe(subject: Subject) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from experiments.parameters import describe, type_name
     from experiments.sweeps.design import show
+    from theory.parameters import describe, type_name
 
     click.echo(f"{subject.name}: {subject.title}")
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -185,11 +185,11 @@ def evaluate(folder: Path, corpus: Path | None, ratios: str, limit: int, seed: i
     import dataclasses
     import json
 
-    from experiments.parameters import parse_numbers
     from simulators.gmlm.text.corpus import read_corpus
     from simulators.gmlm.text.model import evaluate as measure
     from simulators.gmlm.text.model import load_text_model
     from theory.errors import InvalidInput
+    from theory.parameters import parse_numbers
 
     if limit < 1:
         raise InvalidInput("limit", limit, "at least 1 is needed")

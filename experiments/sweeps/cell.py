@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments.claim import plain
-from experiments.parameters import build
 from experiments.provenance import code_digest, provenance
 from experiments.sweeps.subject import Subject
+from theory.parameters import build
 
 
 class CellKey(NamedTuple):

@@ -1,7 +1,7 @@
 """Designs: which combinations of parameter values a sweep visits.
 
 An *axis* is a parameter with the values that it takes: a list, or for the designs that draw, an interval ``low:high``
-of a real parameter. On the command line, a list is written as in `experiments.parameters` (``4,6,8``, ``1..6``,
+of a real parameter. On the command line, a list is written as in `theory.parameters` (``4,6,8``, ``1..6``,
 ``0:2:0.1``), words are separated by commas, and for a parameter that is itself a list every number is one value (a list
 of one), unless semicolons separate the lists: ``1,2;3`` is (1, 2) and then (3).
 
@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.parameters import Description, check, describe, parse, parse_numbers
 from theory.errors import InvalidInput
+from theory.parameters import Description, check, describe, parse, parse_numbers
 
 DESIGNS = ("grid", "random", "latin")
 

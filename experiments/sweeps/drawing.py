@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.figures import COLOURS, MARKERS
-from experiments.parameters import describe
 from experiments.sweeps.design import show
 from experiments.sweeps.results import Row
 from experiments.sweeps.subject import Quantity, Subject
 from theory.errors import InvalidInput
+from theory.parameters import describe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.parameters import build
 from experiments.sweeps.cell import CellKey, canonical
 from experiments.sweeps.design import Axis, combinations, read_axes, show
 from experiments.sweeps.subject import Subject
 from theory.errors import ExceedsMemory, InvalidInput
 from theory.memory import format_bytes
+from theory.parameters import build
 
 WORTH_SAYING = 2.0**26
 """Bytes from which on the memory of a cell is part of the plan in words."""

@@ -26,9 +26,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.claim import from_plain
-from experiments.parameters import parse_numbers
 from experiments.sweeps.store import StoredCell, open_store
 from theory.errors import InvalidInput
+from theory.parameters import parse_numbers
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped, unused-ignore]

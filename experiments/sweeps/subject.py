@@ -1,6 +1,6 @@
 """What can be swept: a *subject* turns a set of parameters and a seed into a record.
 
-A subject is a name, a dataclass of parameters (fields made by `experiments.parameters.parameter`) and a function
+A subject is a name, a dataclass of parameters (fields made by `theory.parameters.parameter`) and a function
 ``compute(parameters, seed) -> record``, where a record is a mapping of plain data and depends on its arguments only.
 The rest is optional: a check that refuses parameters which do not go together, an estimate of the memory that a cell
 needs, and what its outcomes mean (label, unit, and where the theory predicts them), which is all that figures need.

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
+from theory.parameters import parameter
 
 
 @dataclass(frozen=True)

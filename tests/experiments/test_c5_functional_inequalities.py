@@ -13,9 +13,9 @@ from experiments.claim import Findings, Verdict, from_plain, no_progress, overal
 from experiments.claims import c5_functional_inequalities as c5
 from experiments.claims import load
 from experiments.figures import render
-from experiments.parameters import build
 from theory.chains import DenseOperator
 from theory.inequalities import PoincareConstant, TensorizationConstant
+from theory.parameters import build
 
 SMALL = {
     "sites": 3,

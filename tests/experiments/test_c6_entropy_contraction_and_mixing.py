@@ -13,9 +13,9 @@ from experiments.claim import Findings, Verdict, from_plain, no_progress, overal
 from experiments.claims import c6_entropy_contraction_and_mixing as c6
 from experiments.claims import load
 from experiments.figures import render
-from experiments.parameters import build
 from theory.chains import DenseOperator, TransitionOperator
 from theory.inequalities import TensorizationConstant
+from theory.parameters import build
 from theory.samplers import k_parallel
 
 SMALL = {

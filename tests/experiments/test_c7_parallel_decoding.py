@@ -13,8 +13,8 @@ from experiments.claim import Findings, Verdict, from_plain, no_progress, overal
 from experiments.claims import c7_parallel_decoding_is_a_product_kernel as c7
 from experiments.claims import load
 from experiments.figures import render
-from experiments.parameters import build
 from theory.parallel_decoding import ProductKernel, Transformer, transformer_for
+from theory.parameters import build
 
 SMALL = {"sites": (1, 3), "symbols": (2,), "kernels": 1, "ring": 3, "couplings": (0.0, 0.6), "starts": 1}
 

@@ -7,9 +7,9 @@ import pytest
 
 from experiments.claim import Findings, Verdict, no_progress, overall, plain
 from experiments.claims import c8_strong_clique as c8
-from experiments.parameters import build
 from theory.chains import DenseOperator
 from theory.errors import InvalidInput
+from theory.parameters import build
 
 
 def run(**values: object) -> Findings:

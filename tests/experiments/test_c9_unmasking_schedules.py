@@ -14,10 +14,10 @@ from experiments.claims import c9_unmasking_schedules as c9
 from experiments.claims import load
 from experiments.decoding import speed_quality
 from experiments.figures import render
-from experiments.parameters import build
 from theory.conditionals import ConditionalModel, TemperedConditionals
 from theory.decoding import Frontier, Schedule, one_shot, output_law
 from theory.laws import JointLaw
+from theory.parameters import build
 
 IDENTITY = "random schedules: KL(p‖q_S) against the sum of total correlations"
 OPTIMUM = "no random schedule beats the optimal one of its length"

@@ -7,8 +7,8 @@ import pytest
 
 import experiments.claims.c1_information_matrix_equality as c1
 from experiments.claim import Verdict, no_progress, overall, plain
-from experiments.parameters import build
 from experiments.records import compute, draw
+from theory.parameters import build
 
 SMALL = {
     "sites": 3,

@@ -6,8 +6,8 @@ import pytest
 
 import experiments.claims.c2_masking_more_is_more_efficient as c2
 from experiments.claim import Verdict, no_progress
-from experiments.parameters import build
 from experiments.records import compute, draw
+from theory.parameters import build
 
 SMALL = {"sites": 3, "instances": 2, "samples": 4000, "repetitions": 40}
 

@@ -7,9 +7,9 @@ import pytest
 
 import experiments.claims.c3_efficiency_is_bounded_by_mixing as c3
 from experiments.claim import Verdict, no_progress
-from experiments.parameters import build
 from experiments.records import compute, draw
 from theory.masks import k_uniform
+from theory.parameters import build
 
 SMALL = {"sites": 3, "couplings": (0.0, 0.7), "masked": (1, 2)}
 

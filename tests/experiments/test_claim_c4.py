@@ -6,8 +6,8 @@ import pytest
 
 import experiments.claims.c4_finite_sample_bound as c4
 from experiments.claim import Verdict, no_progress, overall
-from experiments.parameters import build
 from experiments.records import compute, draw
+from theory.parameters import build
 
 SMALL = {
     "sites": 2,

@@ -18,13 +18,13 @@ import experiments.claims.n2_mixing_with_learned_conditionals as n2
 import experiments.claims.n3_trained_network_gets_stuck_in_the_clique as n3
 from experiments.claim import Findings, Verdict, no_progress
 from experiments.learned import Learning, learn, mean_interval
-from experiments.parameters import build
 from experiments.records import compute, draw
 from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals
 from theory.errors import InvalidInput
 from theory.incompatibility import rectangle_test
 from theory.laws import JointLaw, product_law, random_ising, random_law
 from theory.masks import k_uniform, uniform_ratio
+from theory.parameters import build
 from theory.samplers import k_parallel
 
 HOLDS, VIOLATED = Verdict.HOLDS, Verdict.VIOLATED

@@ -12,13 +12,13 @@ from flax import nnx
 import experiments.claims.n4_finite_sample_bound_against_training as n4
 from experiments.claim import Verdict, no_progress
 from experiments.learned import Learning, new_network
-from experiments.parameters import build
 from experiments.records import compute, draw
 from simulators.gmlm.build import build as build_network
 from simulators.gmlm.networks import MLPConfig
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, random_ising
+from theory.parameters import build
 
 HOLDS, VIOLATED, INCONCLUSIVE = Verdict.HOLDS, Verdict.VIOLATED, Verdict.INCONCLUSIVE
 SMALL = {"sites": 2, "samples": (500, 5000), "seeds": 2, "repetitions": 40, "width": 4, "bits": 8}

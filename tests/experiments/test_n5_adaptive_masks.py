@@ -7,12 +7,12 @@ import pytest
 
 import experiments.claims.n5_adaptive_masks as n5
 from experiments.claim import Verdict, no_progress
-from experiments.parameters import build
 from experiments.records import compute, draw
 from theory.conditionals import ConditionalModel, FunctionConditionals, MaskAwareConditionals, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, random_ising
 from theory.masks import AdaptiveMaskLaw, MaskLaw
+from theory.parameters import build
 from theory.samplers import k_parallel
 
 HOLDS, VIOLATED, INCONCLUSIVE = Verdict.HOLDS, Verdict.VIOLATED, Verdict.INCONCLUSIVE

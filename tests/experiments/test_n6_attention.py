@@ -8,11 +8,11 @@ import pytest
 import experiments.claims.n6_attention_follows_dependence as n6
 from experiments.claim import Verdict, no_progress
 from experiments.learned import Learning
-from experiments.parameters import build
 from experiments.records import compute, draw
 from theory.conditionals import TableConditionals
 from theory.dependence import conditional_mutual_information
 from theory.laws import JointLaw, random_ising, random_law
+from theory.parameters import build
 
 HOLDS, VIOLATED, INCONCLUSIVE = Verdict.HOLDS, Verdict.VIOLATED, Verdict.INCONCLUSIVE
 SMALL = {"sites": 5, "seeds": 3, "draws": 400}

@@ -8,13 +8,13 @@ import pytest
 import experiments.claims.n7_trained_transformer_against_product_kernels as n7
 from experiments.claim import Verdict, no_progress
 from experiments.learned import Learning
-from experiments.parameters import build
 from experiments.records import compute, draw
 from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, ising_on, named_graph, random_ising
 from theory.masks import MaskLaw, k_uniform
 from theory.parallel_decoding import block_update_gap
+from theory.parameters import build
 
 HOLDS, VIOLATED = Verdict.HOLDS, Verdict.VIOLATED
 SMALL = {"ring": 3, "couplings": (0.5, 1.0), "kernel_sites": 2}

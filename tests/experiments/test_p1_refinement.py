@@ -11,10 +11,10 @@ from experiments.claim import Findings, Verdict, no_progress
 from experiments.language.checks import FALSE_ALARM, Case, within_own_error
 from experiments.language.exact import Exact, coherent, distances, measured, possible
 from experiments.language.translators import fresh_rows, noise_of, small_language
-from experiments.parameters import build
 from experiments.records import compute, draw
 from tests.experiments.translation_stand_in import StandIn, StandInDecoding, stand_in_laws, stand_in_train
 from theory.language.denoising import Noise
+from theory.parameters import build
 
 HOLDS, VIOLATED, INCONCLUSIVE = Verdict.HOLDS, Verdict.VIOLATED, Verdict.INCONCLUSIVE
 SMALL = {"weights": (0.6,), "rows": 200, "seeds": 3, "steps": 3, "pairs": 10, "longest": 3}

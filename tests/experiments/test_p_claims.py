@@ -16,11 +16,11 @@ import experiments.claims.p5_speed_quality_frontier as p5
 from experiments.claim import Findings, Verdict, no_progress
 from experiments.language.exact import Exact
 from experiments.language.translators import Decoded, Pair, Training, noise_of, small_language
-from experiments.parameters import build
 from experiments.records import compute, draw
 from tests.experiments.translation_stand_in import StandIn, StandInDecoding, stand_in_laws
 from theory.errors import InvalidInput
 from theory.language.parallel_language import ParallelLanguage
+from theory.parameters import build
 
 HOLDS, VIOLATED = Verdict.HOLDS, Verdict.VIOLATED
 SIZES = {"rows": 100, "seeds": 3, "pairs": 20, "longest": 3}

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from experiments.figures import new_figure, render
-from experiments.parameters import assignments
 from experiments.sweeps import open_results
 from experiments.sweeps.design import read_seeds
 from experiments.sweeps.drawing import curve, draw_heat_map, draw_lines, draw_phases, grid_of
@@ -20,6 +19,7 @@ from experiments.sweeps.subjects import load_subject
 from tests.experiments.sweep_subjects import CHEAP, CHEAP_NAME
 from tests.experiments.test_results import fill, run
 from theory.errors import InvalidInput
+from theory.parameters import assignments
 
 SMALL = {
     "mixing-time": {"coupling": "0,0.5,1", "k": "1,2", "sites": "4", "field": "0.1"},

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from experiments.claims import load
-from experiments.parameters import build
 from experiments.records import compute
 from experiments.report import render_report
+from theory.parameters import build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome is installed")

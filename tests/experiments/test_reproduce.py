@@ -15,9 +15,9 @@ import pytest
 
 from experiments import records, reproduce
 from experiments.claims import load
-from experiments.parameters import build
 from experiments.reproduce import Event, plan, run
 from theory.errors import InvalidInput
+from theory.parameters import build
 
 SETTINGS = {
     "C7.sites": "1,2",

@@ -13,7 +13,6 @@ import pytest
 from experiments.chains.models import ModelSpec, build_law
 from experiments.claim import no_progress, plain
 from experiments.claims import c8_strong_clique as c8
-from experiments.parameters import build
 from experiments.sweeps import cluster
 from experiments.sweeps.subjects import load_subject, t5
 from tests.experiments.test_p_claims import train
@@ -22,6 +21,7 @@ from tests.experiments.translation_stand_in import StandInDecoding, stand_in_law
 from theory.conditionals import TableConditionals
 from theory.decoding import RandomOrder, decode, decoding_error, uniform_sizes
 from theory.errors import InvalidInput
+from theory.parameters import build
 
 
 def record(name: str, seed: int = 0, **values: Any) -> dict[str, Any]:

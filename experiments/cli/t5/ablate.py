@@ -56,7 +56,6 @@ def ablate(
     from experiments.cli.t5.progress import counting, training_progress
     from experiments.figures import render
     from experiments.files import write_atomically, write_json
-    from experiments.parameters import parse_numbers
     from experiments.translation.ablations.figures import draw
     from experiments.translation.ablations.measuring import measure
     from experiments.translation.ablations.text import read_text
@@ -64,6 +63,7 @@ def ablate(
     from experiments.translation.ablations.variants import ABLATIONS
     from experiments.translation.quality import first_pairs
     from theory.errors import InvalidInput
+    from theory.parameters import parse_numbers
 
     chosen = tuple(dict.fromkeys(only.split(","))) if only else ABLATIONS
     for name in chosen:

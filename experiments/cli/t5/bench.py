@@ -50,10 +50,10 @@ def bench(
     import json
 
     from experiments.cli.t5.decoding import load_translation_model
-    from experiments.parameters import parse_numbers
     from experiments.translation.speed import random_sources, time_network
     from simulators.t5.files.checkpoints import load_checkpoint
     from simulators.t5.files.parallel_text import read_lines
+    from theory.parameters import parse_numbers
 
     if source is None:
         network = load_checkpoint(checkpoint)

@@ -56,8 +56,8 @@ def language_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def synthetic_language(options: dict[str, Any]) -> ParallelLanguage:
     """The language that the options describe."""
-    from experiments.parameters import parse_numbers
     from theory.language import ParallelLanguage
+    from theory.parameters import parse_numbers
 
     return ParallelLanguage(
         tuple(parse_numbers(options["registers"], "--registers")),

@@ -58,10 +58,10 @@ def evaluate(
         load_translation_model,
     )
     from experiments.figures import render
-    from experiments.parameters import parse_numbers
     from experiments.translation.quality import draw_frontier, first_pairs, measure_quality
     from theory.errors import InvalidInput
     from theory.files import write_atomically
+    from theory.parameters import parse_numbers
 
     if figure is not None and figure.suffix not in (".svg", ".png", ".pdf"):
         raise InvalidInput("--figure", str(figure), "a name that ends with .svg, .png or .pdf is needed")

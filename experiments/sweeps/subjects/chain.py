@@ -13,11 +13,11 @@ from typing import Any
 from experiments.chains.models import build_law, build_masks
 from experiments.chains.plan import DENSE_STATES, dense_memory, matrix_free_memory
 from experiments.chains.record import chain_record
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
 from theory.laws import named_graph
 from theory.masks import MaskLaw
+from theory.parameters import parameter
 from theory.samplers import SAMPLERS
 
 

@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import hypergeom
 
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import check_size
 from theory.bounds import log_escape_probability_bound, redraw_probability
 from theory.chains.birth_death import log_expected_escape_times
 from theory.errors import InvalidInput
 from theory.laws import ExchangeableLaw, clique_counts
+from theory.parameters import parameter
 from theory.symmetry import block_gibbs_counts, log_independent_parallel
 
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from experiments.chains.models import build_law
 from experiments.estimation.information import ising_information
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
 from theory.errors import InvalidInput
 from theory.laws import GRAPH_NAMES, IsingLaw, named_graph
+from theory.parameters import parameter
 
 ISING = ("ising", "curie-weiss", "strong-clique", "random-ising")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.chains.models import MODELS, ModelSpec
-from experiments.parameters import parameter
 from theory.errors import InvalidInput
 from theory.laws import GRAPH_NAMES
+from theory.parameters import parameter
 
 BINARY = {"ising", "curie-weiss", "strong-clique", "random-ising", "parity"}
 

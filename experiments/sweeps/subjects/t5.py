@@ -31,9 +31,9 @@ from experiments.language.translators import (
     train,
     training_pairs,
 )
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from theory.language import ParallelLanguage
+from theory.parameters import parameter
 
 JAX_MEMORY = 2.0**30
 """Bytes that JAX, its compiler and the data take, about."""

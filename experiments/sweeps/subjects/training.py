@@ -14,11 +14,11 @@ from typing import Any
 
 from experiments.chains.models import build_law, build_masks
 from experiments.learned import Learning, law_errors, learn
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model
 from theory.bounds.perturbation import conditional_errors, stationary_distance_bound
 from theory.errors import InvalidInput
+from theory.parameters import parameter
 from theory.samplers import systematic_scan
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from experiments.chains.models import build_law
 from experiments.decoding.speed_quality import ORDERS, series
-from experiments.parameters import parameter
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
 from theory.decoding import SubsetEntropies, optimal_schedules
+from theory.parameters import parameter
 
 
 @dataclass(frozen=True)

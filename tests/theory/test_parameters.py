@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.parameters import assignments, build, describe, parameter, parse_numbers
 from theory.errors import InvalidInput
+from theory.parameters import assignments, build, describe, parameter, parse_numbers
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Parameters of an experiment: declared once as a dataclass, read from the command line, checked, and swept.
+"""Options of a model, sampler, decoder or experiment: declared once as a dataclass, read from text, checked, swept.
 
-A claim declares its parameters as a frozen dataclass whose fields are made by `parameter`; the type annotation says how
+Whatever has options declares them as a frozen dataclass whose fields are made by `parameter`; the type annotation says how
 text is read. Allowed types: ``int``, ``float``, ``bool``, ``str``, ``tuple[int, ...]``, ``tuple[float, ...]`` and
 ``tuple[str, ...]``.
 

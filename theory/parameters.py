@@ -1,7 +1,7 @@
 """Options of a model, sampler, decoder or experiment: declared once as a dataclass, read from text, checked, swept.
 
-Whatever has options declares them as a frozen dataclass whose fields are made by `parameter`; the type annotation says how
-text is read. Allowed types: ``int``, ``float``, ``bool``, ``str``, ``tuple[int, ...]``, ``tuple[float, ...]`` and
+Whatever has options declares them as a frozen dataclass whose fields are made by `parameter`; the type annotation says
+how text is read. Allowed types: ``int``, ``float``, ``bool``, ``str``, ``tuple[int, ...]``, ``tuple[float, ...]`` and
 ``tuple[str, ...]``.
 
 Lists of numbers are written ``4,6,8``, ``1..6`` (or ``1-6``; whole numbers, both ends included) or ``0:2:0.5``

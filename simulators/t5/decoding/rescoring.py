@@ -6,8 +6,8 @@ what goes wrong in parallel. An autoregressive network scores a given target in 
     ln p(y | x) = sum_i ln p(y_i | y_<i, x),
 
 and the hypothesis with the largest ln p over the brevity penalty (`simulators.t5.decoding.hypotheses`) is taken. Known
-as noisy parallel decoding (Gu et al. 2018, arXiv:1711.02281). It costs one encoder pass for each sentence and one decoder pass
-for each hypothesis, and no loop over positions.
+as noisy parallel decoding (Gu et al. 2018, arXiv:1711.02281). It costs one encoder pass for each sentence and one
+decoder pass for each hypothesis, and no loop over positions.
 
 Legend: ``B`` sentences, ``R`` rows (hypotheses of all sentences), ``S``, ``L`` lengths of source and target, ``V``
 pieces.

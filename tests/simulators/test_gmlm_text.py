@@ -16,9 +16,9 @@ from simulators.gmlm.text.corpus import UNKNOWN, Vocabulary, consecutive_windows
 from simulators.gmlm.text.evaluation import loss_by_ratio
 from simulators.gmlm.text.generation import GENERATORS, generate
 from simulators.gmlm.text.statistics import ngram_counts, ngram_distance
-from theory.conditionals import TableConditionals
+from theory.conditionals import TableConditionals, temper
 from theory.errors import InvalidInput
-from theory.laws import product_law, random_law
+from theory.laws import JointLaw, product_law, random_law
 from theory.masks import k_uniform
 from theory.samplers import k_parallel
 
@@ -122,6 +122,27 @@ def test_confidence_unmasking_by_enumeration() -> None:
             expected[[y, 2 + y]] += left[x] * right[y] * law.table[:, y] / right[y]
     found = generate(network_of(law), 2, 2, "confidence-unmasking", count=DRAWS, steps=2)
     assert agrees(found.sequences, 2, expected)
+
+
+@pytest.mark.parametrize("name", ["confidence-unmasking", "mask-predict"])
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 2.0])
+def test_ranking_by_the_untempered_probability(name: str, temperature: float) -> None:
+    """Drawn from tempered laws, the less confident of two sites, by the law itself, is drawn again given the other."""
+    law = JointLaw(np.array([[0.3, 0.3], [0.4, 0.0]]))
+    left, right = law.marginal([0]), law.marginal([1])
+    expected = np.zeros((2, 2))
+    for x, y in itertools.product(range(2), repeat=2):
+        drawn = temper(left, temperature)[x] * temper(right, temperature)[y]
+        if left[x] > right[y]:
+            expected[x] += drawn * temper(law.table[x] / left[x], temperature)
+        else:
+            expected[:, y] += drawn * temper(law.table[:, y] / right[y], temperature)
+    found = generate(network_of(law), 2, 2, name, count=DRAWS, steps=2, temperature=temperature)
+    if temperature == 0:
+        assert expected[1, 0] == 1
+        assert (found.sequences == [1, 0]).all()
+    else:
+        assert agrees(found.sequences, 2, expected.ravel())
 
 
 def test_temperature_zero_is_the_most_likely_token() -> None:

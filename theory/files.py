@@ -1,12 +1,41 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and reading what others wrote."""
 
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
 from theory.errors import InvalidInput
+
+
+def read_regular(path: Path, largest: int | None = None) -> bytes:
+    """The content of a regular file; a pipe, a device or a folder is refused at once instead of being waited for.
+
+    Pipes under ``/dev`` are read: they are what a shell makes of ``<(command)``.
+
+    Args:
+        path: the file.
+        largest: most bytes, None for any number.
+
+    Raises:
+        OSError: the file cannot be read, is not a regular one, or is larger; ``strerror`` is fit for a message.
+    """
+
+    def at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    with open(path, "rb", opener=at_once) as file:
+        kind = os.fstat(file.fileno()).st_mode
+        if stat.S_ISFIFO(kind) and path.is_relative_to("/dev"):
+            os.set_blocking(file.fileno(), True)
+        elif not stat.S_ISREG(kind):
+            raise OSError(None, "is not a regular file")
+        content = file.read(-1 if largest is None else largest + 1)
+    if largest is not None and len(content) > largest:
+        raise OSError(None, f"is larger than {largest:,} bytes")
+    return content
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -26,6 +26,9 @@ from theory.memory import require_memory
 
 Array = NDArray[np.float64]
 
+CONCAVITY_TOLERANCE = 1e-9
+"""Growth of the increments of an information curve, relative to the curve, that is taken for rounding."""
+
 MAXIMUM_SITES = 18
 """The recursion over subsets has 3^N transitions for each T: 4e8 for 18 sites."""
 
@@ -110,30 +113,28 @@ class SizeFrontier:
 def optimal_sizes(information_curve: Array) -> SizeFrontier:
     """The best size plan for random orders, for every number of steps, from the information curve h.
 
-    For an exchangeable law all orders are alike, and this is the best schedule outright. N^3 operations.
+    For an exchangeable law all orders are alike, and this is the best schedule outright. O(N^2 log N) operations: the
+    increments decrease, so the step cost is Monge (see `theory.decoding.optimal_kernels`).
 
     Args:
         information_curve: shape [N + 1], h(0) = 0, see `theory.decoding.entropies`.
 
     Raises:
-        InvalidInput: fewer than two entries, or entries that are not finite.
+        InvalidInput: fewer than two entries, entries that are not finite, or increments that grow.
+        ExceedsMemory: the table of minimisers does not fit.
     """
     curve = np.asarray(information_curve, dtype=np.float64)
     if curve.ndim != 1 or curve.size < 2 or not np.isfinite(curve).all():
         raise InvalidInput("information_curve", f"shape {curve.shape}", "N + 1 >= 2 finite entries are needed")
+    increments = np.diff(curve)
+    if (np.diff(increments) > CONCAVITY_TOLERANCE * max(1.0, float(np.abs(curve).max()))).any():
+        raise InvalidInput("information_curve", curve.tolist(), "the increments of an information curve decrease")
+    from theory.decoding.optimal_kernels import best_sizes
+
     sites = curve.size - 1
-    size, start = np.arange(sites + 1)[None, :], np.arange(sites + 1)[:, None]
-    increments = np.append(np.diff(curve), 0.0)
-    # cost[a, b]: error of one step from a to b revealed sites; only b > a is a step.
-    cost = np.where(size > start, (size - start) * increments[:, None] - (curve[None, :] - curve[:, None]), np.inf)
-    best, before = np.full(sites + 1, np.inf), np.zeros((sites + 1, sites + 1), dtype=np.int64)
-    best[0] = 0.0
-    errors = np.empty(sites)
-    for step in range(1, sites + 1):
-        totals = best[:, None] + cost
-        before[step] = totals.argmin(axis=0)
-        best = totals.min(axis=0)
-        errors[step - 1] = max(float(best[sites]), 0.0)
+    require_memory(8.0 * (sites + 1) ** 2, "information_curve", f"{sites} sites", "the table of best sizes")
+    errors, before = np.empty(sites), np.zeros((sites + 1, sites + 1), dtype=np.int64)
+    best_sizes(curve, errors, before)
     return SizeFrontier(errors, tuple(_trace_sizes(before, length, sites) for length in range(1, sites + 1)))
 
 

@@ -1,0 +1,337 @@
+"""Compiled sweeps of the laws at length; see `theory.laws.length.law` for what a sweep is.
+
+Legend: ``B`` rows, ``N`` sites, ``q`` symbols (MASK is q), ``r`` order of a Markov chain, ``S = q**r`` contexts,
+``H`` hidden states, ``D`` stored powers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@compiled
+def normalise(values: Any) -> None:
+    """Scale to sum 1; the uniform law where the sum is 0."""
+    total = 0.0
+    for a in range(values.size):
+        total += values[a]
+    for a in range(values.size):
+        values[a] = values[a] / total if total > 0.0 else 1.0 / values.size
+
+
+@compiled
+def one_hot(values: Any, token: int) -> None:
+    values[:] = 0.0
+    values[token] = 1.0
+
+
+@compiled
+def first_order(
+    before: Any, after: Any, powers: Any, transposed: Any, stationary: Any, keys: Any, laws: Any, changed: Any
+) -> None:
+    """p(x_i = a | nearest revealed l < i < r) in proportion to A^(i-l)(x_l, a) A^(r-i)(a, x_r).
+
+    Args:
+        before, after: [B, N].
+        powers, transposed: [D + 1, q, q], A^d and its transpose; from D on a power is taken for the stationary law.
+        stationary: [q].
+        keys: [B, N, 2], read and written: what the law at a site was computed from (-1: nothing yet).
+        laws: [B, N, q], written where the key has changed.
+        changed: [B, N], written.
+    """
+    rows, sites = before.shape
+    q = stationary.size
+    last = powers.shape[0] - 1
+    right = np.empty(sites, dtype=np.int64)
+    for row in range(rows):
+        nearest = -1
+        for i in range(sites - 1, -1, -1):
+            right[i] = nearest
+            if before[row, i] < q:
+                nearest = i
+        nearest = -1
+        for i in range(sites):
+            token = before[row, i]
+            if token < q:
+                left_key, right_key = -2, token
+            else:
+                left_key, right_key = 0, 0
+                if nearest >= 0 and i - nearest < last:
+                    left_key = 1 + (i - nearest) * q + after[row, nearest]
+                if right[i] >= 0 and right[i] - i < last:
+                    right_key = 1 + (right[i] - i) * q + before[row, right[i]]
+            changed[row, i] = keys[row, i, 0] != left_key or keys[row, i, 1] != right_key
+            if changed[row, i]:
+                keys[row, i, 0], keys[row, i, 1] = left_key, right_key
+                if token < q:
+                    one_hot(laws[row, i], token)
+                else:
+                    if left_key == 0:
+                        laws[row, i] = stationary
+                    else:
+                        laws[row, i] = powers[i - nearest, after[row, nearest]]
+                    if right_key > 0:
+                        factor = transposed[right[i] - i, before[row, right[i]]]
+                        for a in range(q):
+                            laws[row, i, a] *= factor[a]
+                    normalise(laws[row, i])
+            if after[row, i] < q:
+                nearest = i
+
+
+@compiled
+def contexts(tokens: Any, stop: int, order: int, q: int, found: Any) -> int:
+    """Numbers of the contexts (x_{stop-r+1}, ..., x_stop) that agree with the tokens; how many there are."""
+    count = 1
+    found[0] = 0
+    for site in range(stop - order + 1, stop + 1):
+        token = tokens[site]
+        if token < q:
+            for s in range(count):
+                found[s] = found[s] * q + token
+        else:
+            for s in range(count - 1, -1, -1):
+                base = found[s] * q
+                for a in range(q - 1, -1, -1):
+                    found[s * q + a] = base + a
+            count *= q
+    return count
+
+
+@compiled
+def higher_order(before: Any, after: Any, transition: Any, stationary: Any, laws: Any) -> None:
+    """The sweep of a stationary chain of order r on its contexts of r symbols, N >= r.
+
+    Args:
+        before, after: [B, N].
+        transition: [S, q].
+        stationary: [S], the law of the first r symbols.
+        laws: [B, N, q], written.
+    """
+    rows, sites = before.shape
+    size, q = transition.shape
+    order, power = 0, 1
+    while power < size:
+        order, power = order + 1, power * q
+    shifted = size // q
+    backward = np.empty((sites, size))
+    forward, following = np.zeros(size), np.zeros(size)
+    found = np.empty(size, dtype=np.int64)
+    for row in range(rows):
+        # backward[i, s]: probability of the revealed tokens right of i given the context s that ends at i.
+        backward[sites - 1] = 1.0
+        for i in range(sites - 2, order - 2, -1):
+            token = before[row, i + 1]
+            count = contexts(before[row], i, order, q, found)
+            largest = 0.0
+            for n in range(count):
+                s = found[n]
+                base = (s % shifted) * q
+                total = 0.0
+                if token < q:
+                    total = transition[s, token] * backward[i + 1, base + token]
+                else:
+                    for a in range(q):
+                        total += transition[s, a] * backward[i + 1, base + a]
+                backward[i, s] = total
+                largest = max(largest, total)
+            if largest > 0.0:
+                for n in range(count):
+                    backward[i, found[n]] /= largest
+        for i in range(order):
+            _first_sites(before[row], after[row], i, order, stationary, backward[order - 1], laws[row, i])
+        count = contexts(after[row], order - 1, order, q, found)
+        forward[:] = 0.0
+        for n in range(count):
+            forward[found[n]] = stationary[found[n]]
+        for i in range(order, sites):
+            following[:] = 0.0
+            values = laws[row, i]
+            values[:] = 0.0
+            token = before[row, i]
+            largest = 0.0
+            count = contexts(after[row], i - 1, order, q, found)
+            for n in range(count):
+                s = found[n]
+                mass = forward[s]
+                if mass > 0.0:
+                    base = (s % shifted) * q
+                    for a in range(q):
+                        if token in (q, a):
+                            gained = mass * transition[s, a]
+                            following[base + a] += gained
+                            values[a] += gained * backward[i, base + a]
+                            largest = max(largest, following[base + a])
+            if token < q:
+                one_hot(values, token)
+            else:
+                normalise(values)
+            token = after[row, i]
+            for s in range(size):
+                if largest == 0.0 or (token < q and s % q != token):
+                    forward[s] = 0.0
+                else:
+                    forward[s] = following[s] / largest
+
+
+@compiled
+def _first_sites(before: Any, after: Any, site: int, order: int, stationary: Any, backward: Any, values: Any) -> None:
+    """The law of one of the first r sites: contexts that agree with ``after`` left of it and ``before`` from it on."""
+    q = values.size
+    if before[site] < q:
+        one_hot(values, before[site])
+        return
+    values[:] = 0.0
+    for s in range(stationary.size):
+        rest, agrees, chosen = s, True, 0
+        for i in range(order - 1, -1, -1):
+            digit = rest % q
+            rest //= q
+            token = after[i] if i < site else before[i]
+            if i == site:
+                chosen = digit
+            elif token < q and token != digit:
+                agrees = False
+        if agrees:
+            values[chosen] += stationary[s] * backward[s]
+    normalise(values)
+
+
+@compiled
+def hidden_markov(
+    before: Any, after: Any, initial: Any, transition: Any, emission: Any, ending: Any, laws: Any
+) -> None:
+    """The sweep of a hidden Markov model: normalised forward-backward.
+
+    Args:
+        before, after: [B, N].
+        initial: [H]; transition: [H, H]; emission: [N, H, q]; ending: [H], weights of the last state.
+        laws: [B, N, q], written.
+    """
+    rows, sites = before.shape
+    hidden = initial.size
+    q = emission.shape[2]
+    backward = np.empty((sites, hidden))
+    forward, following = np.empty(hidden), np.empty(hidden)
+    for row in range(rows):
+        backward[sites - 1] = ending
+        for i in range(sites - 2, -1, -1):
+            token = before[row, i + 1]
+            largest = 0.0
+            for g in range(hidden):
+                total = 0.0
+                for h in range(hidden):
+                    seen = emission[i + 1, h, token] if token < q else 1.0
+                    total += transition[g, h] * seen * backward[i + 1, h]
+                backward[i, g] = total
+                largest = max(largest, total)
+            if largest > 0.0:
+                for g in range(hidden):
+                    backward[i, g] /= largest
+        forward[:] = initial
+        for i in range(sites):
+            values = laws[row, i]
+            token = before[row, i]
+            values[:] = 0.0
+            for h in range(hidden):
+                mass = forward[h] * backward[i, h]
+                if mass > 0.0 and token == q:
+                    for a in range(q):
+                        values[a] += mass * emission[i, h, a]
+            if token < q:
+                one_hot(values, token)
+            else:
+                normalise(values)
+            token = after[row, i]
+            largest = 0.0
+            for h in range(hidden):
+                if token < q:
+                    forward[h] *= emission[i, h, token]
+                largest = max(largest, forward[h])
+            following[:] = 0.0
+            if largest > 0.0:
+                for g in range(hidden):
+                    mass = forward[g] / largest
+                    if mass > 0.0:
+                        for h in range(hidden):
+                            following[h] += mass * transition[g, h]
+            forward[:] = following
+
+
+@compiled
+def tree(
+    before: Any, after: Any, parents: Any, events: Any, starts: Any, children: Any, root: Any, edges: Any, laws: Any
+) -> None:
+    """The sweep of a law that is Markov on a rooted tree, in the order of a walk around it.
+
+    Args:
+        before, after: [B, N].
+        parents: [N], -1 at the root.
+        events: [2 N], i at the first visit of site i and N + i when its subtree has been seen.
+        starts, children: the children of i are children[starts[i]:starts[i + 1]].
+        root: [q]; edges: [N, q, q], p(x_i | x_parent) (the root's is not read).
+        laws: [B, N, q], written.
+    """
+    rows, sites = before.shape
+    q = root.size
+    upward = np.empty((sites, q))
+    prior = np.empty((sites, q))
+    for row in range(rows):
+        for number in range(2 * sites):
+            if events[number] >= sites:
+                _upward(before[row], events[number] - sites, starts, children, edges, upward)
+        for number in range(2 * sites):
+            if events[number] >= sites:
+                _upward(after[row], events[number] - sites, starts, children, edges, upward)
+                continue
+            i = events[number]
+            parent = parents[i]
+            values = laws[row, i]
+            if parent < 0:
+                prior[i] = root
+            else:
+                values[:] = prior[parent]
+                for n in range(starts[parent], starts[parent + 1]):
+                    if children[n] != i:
+                        for a in range(q):
+                            values[a] *= upward[children[n], a]
+                prior[i] = 0.0
+                for u in range(q):
+                    if values[u] > 0.0 and (after[row, parent] == q or after[row, parent] == u):
+                        for a in range(q):
+                            prior[i, a] += values[u] * edges[i, u, a]
+                normalise(prior[i])
+            if before[row, i] < q:
+                one_hot(values, before[row, i])
+                continue
+            values[:] = prior[i]
+            for n in range(starts[i], starts[i + 1]):
+                for a in range(q):
+                    values[a] *= upward[children[n], a]
+            normalise(values)
+
+
+@compiled
+def _upward(tokens: Any, i: int, starts: Any, children: Any, edges: Any, upward: Any) -> None:
+    """Probability of the revealed tokens of i's subtree for every symbol of its parent, relative."""
+    q = edges.shape[1]
+    own = np.ones(q)
+    for n in range(starts[i], starts[i + 1]):
+        for a in range(q):
+            own[a] *= upward[children[n], a]
+    largest = 0.0
+    for u in range(q):
+        total = 0.0
+        for a in range(q):
+            if tokens[i] == q or tokens[i] == a:
+                total += edges[i, u, a] * own[a]
+        upward[i, u] = total
+        largest = max(largest, total)
+    if largest > 0.0:
+        for u in range(q):
+            upward[i, u] /= largest

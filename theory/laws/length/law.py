@@ -1,0 +1,115 @@
+"""Laws of sequences of real length: exact conditionals, samples and entropies without a table of q^N masses.
+
+A *partial sequence* holds a token or MASK (the symbol q) at every site. Everything follows from one pass over the
+sites, the *sweep*: with x_A the tokens of ``before`` (A its revealed sites) and a second partial sequence ``after``
+that agrees with it on A and reveals more sites D,
+
+    r_i(a) = p(x_i = a | x_A, x_j for j in D that come before i in the law's order).
+
+With after = before this is the conditional p(x_i | x_A), what a perfect masked network gives. With D revealed it is the
+chain rule: p(x_D | x_A) = prod_{i in D} r_i(x_i), and KL(r_i || p_i) summed over D estimates TC(x_D | x_A) without
+bias (see `theory.decoding.replay`).
+
+A partial sequence of probability zero has no conditionals; what is returned then are laws without meaning.
+
+Legend: ``B`` rows (partial sequences), ``N`` sites, ``q`` symbols (MASK is q).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from theory.errors import InvalidInput
+
+Array = NDArray[np.float64]
+Tokens = NDArray[np.int64]
+
+
+class SequenceLaw(ABC):
+    """A law on Omega^N that is known through its sweeps.
+
+    Attributes:
+        sites, symbols: N and q.
+        name: shown in results.
+        order: [N] the order in which a sweep visits the sites.
+        entropy: H(p) of the whole sequence in nats, None where there is no closed form.
+    """
+
+    sites: int
+    symbols: int
+    name: str
+    order: NDArray[np.int64]
+    entropy: float | None = None
+
+    @abstractmethod
+    def sweep(self, before: Tokens, after: Tokens) -> Array:
+        """r_i(a) at the sites that are hidden in ``before``, one-hot elsewhere; [B, N], [B, N] -> [B, N, q]."""
+
+    @abstractmethod
+    def sample(self, count: int, generator: np.random.Generator) -> Tokens:
+        """Independent sequences, [count, N]."""
+
+    def predict(self, tokens: Tokens) -> Array:
+        """p(x_i = . | revealed tokens), [B, N] -> [B, N, q]; one-hot at revealed sites."""
+        return self.sweep(tokens, tokens)
+
+    def reader(self, tokens: Tokens) -> Reader:
+        """The conditionals of some rows, kept up to date while tokens are revealed."""
+        return Reader(self, tokens)
+
+    def log_probability(self, tokens: Tokens) -> Array:
+        """ln p(x_A) of the revealed tokens, in nats; [B, N] -> [B].
+
+        Raises:
+            InvalidInput: another number of sites, or a symbol outside 0..q.
+        """
+        rows = self.check(tokens)
+        laws = self.sweep(np.full_like(rows, self.symbols), rows)
+        masked = rows == self.symbols
+        chosen = np.take_along_axis(laws, np.where(masked, 0, rows)[..., None], axis=2)[..., 0]
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.where(masked, 0.0, np.log(chosen)).sum(axis=1))
+
+    def check(self, tokens: Tokens) -> Tokens:
+        """The rows as int64, [B, N].
+
+        Raises:
+            InvalidInput: another number of sites, or a symbol outside 0..q.
+        """
+        rows = np.ascontiguousarray(tokens, dtype=np.int64)
+        if rows.ndim != 2 or rows.shape[1] != self.sites:
+            raise InvalidInput("tokens", f"an array of shape {rows.shape}", f"shape [rows, {self.sites}] is needed")
+        if rows.size and not (rows.min() >= 0 and rows.max() <= self.symbols):
+            raise InvalidInput("tokens", int(rows.min() if rows.min() < 0 else rows.max()), f"0..{self.symbols}")
+        return rows
+
+
+class Reader:
+    """Conditionals of some rows while their tokens are revealed.
+
+    Attributes:
+        laws: [B, N, q], as `SequenceLaw.predict`.
+        changed: [B, N], whether the law at a site may differ from the one before the last `reveal`.
+    """
+
+    laws: Array
+    changed: NDArray[np.bool_]
+
+    def __init__(self, law: SequenceLaw, tokens: Tokens) -> None:
+        self._law = law
+        self.laws = law.predict(tokens)
+        self.changed = np.ones(tokens.shape, dtype=bool)
+
+    def reveal(self, tokens: Tokens) -> None:
+        """Bring the conditionals up to date with rows in which more sites are revealed, [B, N]."""
+        self.laws = self._law.predict(tokens)
+
+
+def draw(laws: Array, generator: np.random.Generator) -> Tokens:
+    """One token from each law by inversion, [..., q] -> [...]; never a token of probability zero."""
+    cumulative = np.cumsum(laws, axis=-1)
+    level = generator.random(laws.shape[:-1]) * cumulative[..., -1]
+    return np.asarray((cumulative <= level[..., None]).sum(axis=-1), dtype=np.int64)

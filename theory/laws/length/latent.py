@@ -2,7 +2,8 @@
 
 Hidden Markov: p(x) in proportion to sum_z a(z_0) prod B_i(z_i, x_i) prod A(z_{i-1}, z_i) e(z_{N-1}), with weights e of
 the last state (all 1 by default). Mixture: p = sum_k w_k p_k over any laws at length, so that a hidden topic is a
-mixture of Markov chains. Urn (Pólya; Dirichlet-multinomial): exchangeable, p(x_i = a | x_A) = (alpha_a + number of a in x_A) / (sum alpha + |A|).
+mixture of Markov chains. Urn (Pólya; Dirichlet-multinomial): exchangeable,
+p(x_i = a | x_A) = (alpha_a + number of a in x_A) / (sum alpha + |A|).
 
 No schedule makes these exact in few calls: the latent is never revealed.
 

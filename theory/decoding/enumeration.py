@@ -150,9 +150,8 @@ def expected_total_correlation(model: Predictor, rule: SiteRule, calls: int) -> 
     setting = Setting.of(model, calls)
     if not isinstance(rule, SiteRule) or rule.looks_at == "drawn":
         raise InvalidInput("decoder", rule.name, "a rule that chooses sites without looking at drawn tokens is needed")
-    for option in ("temperature", "top_p"):
-        if getattr(rule, option) != 1:
-            raise InvalidInput(option, getattr(rule, option), "the chain rule holds for tokens sampled from p_i: 1")
+    if not rule.draws_from_network:
+        raise InvalidInput("decoder", rule.name, "the chain rule holds for tokens drawn from p_i as they are")
     if rule.block:
         raise InvalidInput("block", rule.block, "0 is needed here: the whole sequence")
     state, mass, total = rule.start(setting, 1), np.ones(1), 0.0

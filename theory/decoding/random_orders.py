@@ -92,6 +92,10 @@ class MaskedDiffusion(SiteRule):
     def looks_at(self) -> LooksAt:
         return "nothing"
 
+    @property
+    def draws_from_network(self) -> bool:
+        return super().draws_from_network and self.tail == "none"
+
     def horizon(self, setting: Setting) -> int:
         return setting.calls + (self.tail == "argmax")
 

@@ -43,6 +43,11 @@ Integers = NDArray[np.int64]
 class SiteRule(Rule):
     """A rule that chooses sites without looking at their tokens, then draws the tokens independently."""
 
+    @property
+    def draws_from_network(self) -> bool:
+        """Whether tokens are drawn from p_i as they are: not tempered, cut or sharpened."""
+        return self.temperature == 1 and self.top_p == 1
+
     @abstractmethod
     def sites(
         self, setting: Setting, number: int, tokens: Tokens, laws: Array, choose: Choices

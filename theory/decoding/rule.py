@@ -40,7 +40,7 @@ from theory.decoding.choices import Choices, Drawn, Enumerated
 from theory.decoding.schedules import Schedule
 from theory.decoding.token_laws import TIES, token_laws
 from theory.errors import InvalidInput
-from theory.parameters import parameter
+from theory.parameters import check, describe, parameter
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -171,6 +171,9 @@ class Rule(ABC):
         needs: what the rule asks of a network beyond the laws of hidden sites: nothing, ``"leave-one-out"`` (the law of
             a revealed site when it is masked too; a further call) or ``"noise"`` (scores of sequences under noise,
             which only a known law has).
+
+    Raises:
+        InvalidInput: an option outside its limits.
     """
 
     name: ClassVar[str]
@@ -186,6 +189,10 @@ class Rule(ABC):
     )
     block: int = parameter(0, "sites of a block, finished from left to right (0: the whole sequence)", minimum=0)
     ties: str = parameter("first", "which of equal sites and, at temperature 0, tokens comes first", choices=TIES)
+
+    def __post_init__(self) -> None:
+        for option, description in describe(type(self)).items():
+            check(getattr(self, option), description)
 
     # What a rule declares: its sites are those of its window.
 

@@ -109,7 +109,17 @@ def check_sizes(sites: int, sizes: Sequence[int]) -> tuple[int, ...]:
     return plan
 
 
-def _sizes_from_curve(sites: int, steps: int, masked_fraction: Callable[[float], float]) -> tuple[int, ...]:
+MASKED_FRACTIONS: dict[str, Callable[[float, int], float]] = {
+    "uniform": lambda s, sites: 1 - s,
+    "cosine": lambda s, sites: cos(pi * s / 2),
+    "geometric": lambda s, sites: float(sites) ** -s,
+}
+"""gamma(s), the fraction of N sites still masked at time s in [0, 1]; uniform: as in masked diffusion with the
+"log-linear" noise of SEDD and MDLM; cosine: MaskGIT's, small steps first; geometric: large steps first, the number of
+masked sites falls by the same factor N^(-1/T) in every step."""
+
+
+def _sizes_from_curve(sites: int, steps: int, name: str) -> tuple[int, ...]:
     """m_t = ceil(N gamma(t/T)), moved by as little as is needed for every step to reveal at least one site."""
     if sites < 1:
         raise InvalidInput("sites", sites, "at least 1 site is needed")
@@ -118,28 +128,24 @@ def _sizes_from_curve(sites: int, steps: int, masked_fraction: Callable[[float],
     masked = [sites]
     for step in range(1, steps + 1):
         # The small subtraction keeps exact integers from being rounded up by floating point.
-        wanted = 0 if step == steps else ceil(sites * masked_fraction(step / steps) - 1e-9)
+        wanted = 0 if step == steps else ceil(sites * MASKED_FRACTIONS[name](step / steps, sites) - 1e-9)
         masked.append(min(max(wanted, steps - step), masked[-1] - 1))
     return tuple(before - after for before, after in pairwise(masked))
 
 
 def uniform_sizes(sites: int, steps: int) -> tuple[int, ...]:
-    """Equal steps up to rounding: gamma(s) = 1 - s.
-
-    These are also the expected step sizes of masked diffusion with the "log-linear" noise of SEDD and MDLM, whose
-    masking probability is linear in time.
-    """
-    return _sizes_from_curve(sites, steps, lambda s: 1 - s)
+    """Equal steps up to rounding; also the expected step sizes of masked diffusion."""
+    return _sizes_from_curve(sites, steps, "uniform")
 
 
 def cosine_sizes(sites: int, steps: int) -> tuple[int, ...]:
-    """MaskGIT's plan, small steps first: gamma(s) = cos(pi s / 2)."""
-    return _sizes_from_curve(sites, steps, lambda s: cos(pi * s / 2))
+    """MaskGIT's plan, small steps first."""
+    return _sizes_from_curve(sites, steps, "cosine")
 
 
 def geometric_sizes(sites: int, steps: int) -> tuple[int, ...]:
-    """Large steps first: the number of masked sites falls by the same factor N^(-1/T) in every step."""
-    return _sizes_from_curve(sites, steps, lambda s: float(sites) ** -s)
+    """Large steps first."""
+    return _sizes_from_curve(sites, steps, "geometric")
 
 
 SIZE_PLANS: dict[str, Callable[[int, int], tuple[int, ...]]] = {

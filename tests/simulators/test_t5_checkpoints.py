@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,17 @@ from safetensors.numpy import load_file, save_file
 from simulators.t5.files.checkpoints import adapt, load_checkpoint, save_checkpoint
 from simulators.t5.network.attention import relative_buckets
 from simulators.t5.network.config import T5Config
-from simulators.t5.network.network import T5
+from simulators.t5.network.network import T5, fresh_network
 from tests.simulators.t5_examples import (
     KINDS,
+    full_logits,
     refinement_network,
     save_torch,
     sentences,
     small_config,
     torch_network,
 )
-from theory.errors import InvalidInput
+from theory.errors import ExceedsMemory, InvalidInput
 
 
 def reload(folder: Path, kind: str) -> Any:
@@ -78,6 +80,67 @@ def test_states_logits_and_attention_equal_transformers_and_survive_a_round_trip
     save_checkpoint(network, tmp_path / "ours")
     again = torch_outputs(reload(tmp_path / "ours", kind), source, target)
     np.testing.assert_array_equal(again.logits.numpy(), expected.logits.numpy())
+
+
+USELESS = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+PUBLISHED: dict[str, tuple[str, Any, tuple[str, ...]]] = {
+    # As converted from T5X: the embedding under the decoder's name, or under those of both stacks.
+    "T5X": ("v1.1", lambda shared: {"decoder.embed_tokens.weight": shared}, ("shared.weight",)),
+    "T5X, both stacks": (
+        "v1.1",
+        lambda shared: {"decoder.embed_tokens.weight": shared, "encoder.embed_tokens.weight": shared},
+        ("shared.weight",),
+    ),
+    # As t5-small and t5-base: a table of biases that nothing reads.
+    "v1.0": ("v1.0", lambda shared: {USELESS: np.ones((32, 4), np.float32)}, ()),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("layout", PUBLISHED)
+def test_published_layouts_load_like_transformers(layout: str, tmp_path: Path) -> None:
+    kind, add, remove = PUBLISHED[layout]
+    save_torch(torch_network(kind), tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors |= add(tensors["shared.weight"])
+    for name in remove:
+        del tensors[name]
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    if kind == "v1.0":
+        # What their config.json leaves out.
+        values = json.loads((tmp_path / "config.json").read_text())
+        left_out = ("feed_forward_proj", "is_gated_act", "dense_act_fn", "tie_word_embeddings", "num_decoder_layers")
+        kept = {name: value for name, value in values.items() if name not in (*left_out, "scale_decoder_outputs")}
+        (tmp_path / "config.json").write_text(json.dumps(kept))
+    source, target = sentences(3), np.random.default_rng(1).integers(3, 700, (3, 9))
+    expected = torch_outputs(reload(tmp_path, kind), source, target).logits.numpy()
+    network = load_checkpoint(tmp_path)
+    assert network.config.tied == (kind == "v1.0")
+    np.testing.assert_allclose(full_logits(network, source, target), expected, atol=1e-4)
+    assert np.abs(expected).max() > 1
+    save_checkpoint(network, tmp_path / "ours")
+    again = torch_outputs(reload(tmp_path / "ours", kind), source, target).logits.numpy()
+    np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def test_copies_of_the_embedding_must_agree(tmp_path: Path) -> None:
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), tmp_path)
+    shared = load_file(tmp_path / "model.safetensors")["shared.weight"]
+    break_tensors(tmp_path, **{"decoder.embed_tokens.weight": shared})
+    load_checkpoint(tmp_path)
+    break_tensors(tmp_path, **{"decoder.embed_tokens.weight": shared + 1})
+    with pytest.raises(InvalidInput, match=r"embed_tokens\.weight differs from another copy"):
+        load_checkpoint(tmp_path)
+
+
+def test_the_first_token_is_that_of_the_generation_config(tmp_path: Path) -> None:
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), tmp_path)
+    for written, expected in (({}, 0), ({"decoder_start_token_id": 7}, 7), ({"decoder_start_token_id": [9]}, 9)):
+        (tmp_path / "generation_config.json").write_text(json.dumps(written))
+        assert load_checkpoint(tmp_path).config.decoder_start_token_id == expected
+    (tmp_path / "generation_config.json").write_text('{"decoder_start_token_id": "x"}')
+    with pytest.raises(InvalidInput, match="decoder_start_token_id = x"):
+        load_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
@@ -156,6 +219,21 @@ def break_tensors(folder: Path, **changes: Any) -> None:
     save_file(tensors, folder / "model.safetensors")
 
 
+def replace_by_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replace_by_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def replace_by_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 NORM = "encoder.final_layer_norm.weight"
 DAMAGE: dict[str, tuple[Any, str]] = {
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: there is no such file"),
@@ -179,6 +257,22 @@ DAMAGE: dict[str, tuple[Any, str]] = {
         lambda folder: break_tensors(folder, **{NORM: np.zeros(32, np.int32)}),
         f"tensor {NORM} has type int32",
     ),
+    "a size beyond any network": (lambda folder: break_config(folder, d_model=10**9), "d_model = 1000000000"),
+    "a number of 400 digits": (lambda folder: break_config(folder, vocab_size=10**400), "vocab_size"),
+    "more layers than tensors": (lambda folder: break_config(folder, num_layers=200), "too few for so many layers"),
+    "a million layers": (lambda folder: break_config(folder, num_layers=10**6), "num_layers = 1000000"),
+    "a width that would take terabytes": (
+        lambda folder: break_config(folder, d_model=65_536, d_ff=1 << 20),
+        "config.json asks for",
+    ),
+    "a rate that is no number": (lambda folder: break_config(folder, dropout_rate="high"), "dropout_rate = high"),
+    "a flag that is no flag": (lambda folder: break_config(folder, gmlm={"range_masks": "no"}), "range_masks = no"),
+    "deep config": (lambda folder: (folder / "config.json").write_text("[" * 100_000), "is not readable JSON"),
+    "a list as config": (lambda folder: (folder / "config.json").write_text("[]"), "a JSON object is needed"),
+    "a pipe as config": (lambda folder: replace_by_pipe(folder / "config.json"), "not a regular file"),
+    "a pipe as weights": (lambda folder: replace_by_pipe(folder / "model.safetensors"), "not a regular file"),
+    "a device as weights": (lambda folder: replace_by_device(folder / "model.safetensors"), "not a regular file"),
+    "a folder as weights": (lambda folder: replace_by_folder(folder / "model.safetensors"), "not a regular file"),
     "not a number": (
         lambda folder: break_tensors(folder, **{NORM: np.full(32, np.nan, np.float32)}),
         f"tensor {NORM} holds NaN",
@@ -201,6 +295,27 @@ def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
     shard.unlink()
     with pytest.raises(InvalidInput, match=f"{shard.name[-20:]}: there is no such file"):
         load_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../outside.safetensors", "/etc/passwd", "sub/x.safetensors", "a\0", "..", 3])
+def test_an_index_does_not_leave_its_folder(name: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoint"
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), folder)
+    (folder / "model.safetensors").rename(tmp_path / "outside.safetensors")
+    tensors = load_file(tmp_path / "outside.safetensors")
+    index = {"weight_map": dict.fromkeys(tensors, name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InvalidInput, match=r"shards lie beside their index|not a regular file"):
+        load_checkpoint(folder)
+
+
+def test_links_of_a_cache_are_followed(tmp_path: Path) -> None:
+    """The cache of published checkpoints holds links to files named by their content."""
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), tmp_path / "blobs")
+    (tmp_path / "snapshot").mkdir()
+    for path in (tmp_path / "blobs").iterdir():
+        (tmp_path / "snapshot" / path.name).symlink_to(Path("../blobs") / path.name)
+    load_checkpoint(tmp_path / "snapshot")
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:
@@ -268,6 +383,15 @@ def test_adapting_refuses_options_that_change_shapes() -> None:
 def test_a_configuration_that_makes_no_network_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         small_config(**options)
+
+
+def test_weights_are_counted_and_too_many_refused_before_they_are_made() -> None:
+    for options in ({}, {"tied": True, "feed_forward_proj": "relu", "num_decoder_layers": 2}):
+        config = small_config(**options)
+        numbers = sum(array.size for array in parameters(fresh_network(config, 0)).values())
+        assert config.weights < numbers < 1.02 * config.weights
+    with pytest.raises(ExceedsMemory, match=r"d_model = 60000: the [0-9,]+ weights"):
+        fresh_network(small_config(d_model=60_000, d_ff=1_000_000, num_layers=200, vocab_size=1 << 24), 0)
 
 
 def test_a_configuration_survives_json() -> None:

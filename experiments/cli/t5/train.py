@@ -135,11 +135,9 @@ def _corpus(name: str, pairs: Pairs, vocabulary: Vocabulary, options: dict[str, 
 
 def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]:
     """The network to train, and where its first weights come from."""
-    from flax import nnx
-
     from simulators.t5.files.checkpoints import adapt, load_checkpoint
     from simulators.t5.network.config import T5Config
-    from simulators.t5.network.network import T5
+    from simulators.t5.network.network import fresh_network
     from theory.errors import InvalidInput
 
     named = {
@@ -165,7 +163,7 @@ def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]
             **fields,
             **chosen,
         )
-        return T5(config, nnx.Rngs(options["seed"])), {"seed": options["seed"]}
+        return fresh_network(config, options["seed"]), {"seed": options["seed"]}
     if sizes or options["tied"] is not None:
         name = next(iter(sizes), "tied")
         raise InvalidInput(f"--{name.replace('_', '-')}", options[name], "the sizes are those of --from")

@@ -203,11 +203,9 @@ class Networks:
 
     def _first(self, name: str) -> T5:
         """The network of a variant before training."""
-        from flax import nnx
-
         from simulators.t5.files.checkpoints import adapt
         from simulators.t5.network.config import T5Config
-        from simulators.t5.network.network import T5
+        from simulators.t5.network.network import fresh_network
 
         variant, settings = VARIANTS[name], self.settings
         if variant.origin is not None:
@@ -225,7 +223,7 @@ class Networks:
             decoder=variant.decoder,
             max_target_length=settings.longest,
         )
-        return T5(config, nnx.Rngs(settings.seed))
+        return fresh_network(config, settings.seed)
 
     def _training(self, name: str) -> Any:
         """How a variant is trained."""

@@ -2,7 +2,12 @@
 
 A folder holds ``config.json`` and ``model.safetensors``, or shards with ``model.safetensors.index.json``. Whether the
 output layer is tied is decided by whether ``lm_head.weight`` is stored: the flag in ``config.json`` is unreliable,
-since `transformers` writes it as true for every T5. Stored bfloat16 and float16 become float32.
+since `transformers` writes it as true for every T5. Stored bfloat16 and float16 become float32. Conversions from T5X
+store the embedding under the name of the decoder or the encoder. ``generation_config.json``, where there is one, says
+with which token decoding starts.
+
+Folders come from anywhere: only regular files are read, all of them inside the folder, and every size in
+``config.json`` is compared with the tensors that are really stored before anything of that size is made.
 
 Every file is written beside its destination and renamed, and weights become visible in one rename, so that a kill at
 any moment leaves either the old weights or the new ones.
@@ -12,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,20 +33,28 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from simulators.t5.files.layout import OWN_PREFIX, stored_tensors
+from simulators.t5.files.layout import OWN_PREFIX, Place, stored_tensors
 from simulators.t5.network.attention import relative_buckets
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.network import T5
 from theory.errors import InvalidInput
-from theory.files import write_atomically
+from theory.files import read_regular, write_atomically
+from theory.memory import require_memory
 
 CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+GENERATION = "generation_config.json"
 TORCH = "pytorch_model.bin"
 METADATA = {"format": "pt"}
-IGNORED = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
-"""Copies of ``shared.weight`` that old exports hold."""
+EMBEDDING = "shared.weight"
+COPIES = ("decoder.embed_tokens.weight", "encoder.embed_tokens.weight")
+"""Other names of the embedding: beside it in old exports, without it in conversions from T5X."""
+UNUSED = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",)
+"""Tensors in the files of v1.0 that the network never had a use for."""
+
+LARGEST_JSON = 1 << 26
+"""Bytes; the index of the largest published T5 has a thousandth of it."""
 
 ADAPTABLE = (
     *("length_predictor", "fertility_classes", "learned_rejecter", "positional_attention", "range_masks"),
@@ -61,12 +75,20 @@ def load_checkpoint(folder: str | Path) -> T5:
     folder = Path(folder)
     values = _read_json(folder / CONFIG)
     sources = _tensor_files(folder)
-    config = T5Config.from_json(values, tied="lm_head.weight" not in sources, file=str(folder / CONFIG))
+    config = T5Config.from_json(
+        values | _generation(folder), tied="lm_head.weight" not in sources, file=str(folder / CONFIG)
+    )
+    if config.num_layers + config.num_decoder_layers > len(sources):
+        raise InvalidInput(
+            f"{folder / CONFIG}: num_layers",
+            f"{config.num_layers} + {config.num_decoder_layers}",
+            f"the checkpoint holds {len(sources)} tensors, too few for so many layers",
+        )
     # Only the shapes are needed: every parameter is about to be replaced.
     network = nnx.eval_shape(lambda: T5(config, nnx.Rngs(0)))
     graph, state = nnx.split(network)
-    parameters = {_name(path): leaf for path, leaf in nnx.to_flat_state(state)}
-    loaded = _read_parameters(folder, sources, config, {name: leaf.shape for name, leaf in parameters.items()})
+    shapes = {_name(path): leaf.shape for path, leaf in nnx.to_flat_state(state)}
+    loaded = _read_parameters(sources, _places(folder, sources, config, shapes), shapes)
     filled = [(path, leaf.replace(jnp.asarray(loaded[_name(path)]))) for path, leaf in nnx.to_flat_state(state)]
     return nnx.merge(graph, nnx.from_flat_state(filled))
 
@@ -119,10 +141,7 @@ def stored_arrays(network: T5) -> dict[str, Array]:
     places = stored_tensors(network.config)
     tensors = {}
     for name, place in places.items():
-        array = parameters[place.parameter]
-        if place.transposed:
-            array = array[:, place.start : place.stop].T
-        tensors[name] = np.ascontiguousarray(array, dtype=np.float32)
+        tensors[name] = np.ascontiguousarray(place.part(parameters[place.parameter]), dtype=np.float32)
     known = {place.parameter for place in places.values()}
     tensors |= {OWN_PREFIX + name: array for name, array in parameters.items() if name not in known}
     return tensors
@@ -200,14 +219,25 @@ def _name(path: tuple[Any, ...]) -> str:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_regular(path, LARGEST_JSON).decode("utf-8-sig"))
     except FileNotFoundError:
         raise InvalidInput("checkpoint", str(path), "there is no such file") from None
-    except (OSError, ValueError) as error:
-        raise InvalidInput("checkpoint", str(path), f"is not readable JSON ({error})") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InvalidInput("checkpoint", str(path), f"is not readable JSON ({reason})") from None
     if not isinstance(values, dict):
         raise InvalidInput("checkpoint", str(path), "a JSON object is needed")
     return values
+
+
+def _generation(folder: Path) -> dict[str, Any]:
+    """What ``generation_config.json`` says about decoding that ``config.json`` may say otherwise."""
+    if not (folder / GENERATION).exists():
+        return {}
+    start = _read_json(folder / GENERATION).get("decoder_start_token_id")
+    if isinstance(start, list) and len(start) == 1:
+        start = start[0]
+    return {} if start is None else {"decoder_start_token_id": start}
 
 
 def _tensor_files(folder: Path) -> dict[str, Path]:
@@ -218,7 +248,10 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
         weight_map = _read_json(folder / INDEX).get("weight_map")
         if not isinstance(weight_map, dict):
             raise InvalidInput("checkpoint", str(folder / INDEX), 'an object "weight_map" is needed')
-        return {str(name): folder / str(file) for name, file in weight_map.items()}
+        for file in weight_map.values():
+            if not isinstance(file, str) or Path(file).name != file or set(file) & {"\\", "\0"}:
+                raise InvalidInput("checkpoint", str(folder / INDEX), f"names {file!r}; shards lie beside their index")
+        return {name: folder / file for name, file in weight_map.items()}
     if (folder / TORCH).exists():
         raise InvalidInput(
             "checkpoint", str(folder / TORCH), f"pickled weights are not read; {SINGLE} is needed (save_pretrained)"
@@ -228,6 +261,8 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
 
 def _with_file(path: Path, use: Callable[[Any], Any]) -> Any:
     try:
+        if not path.is_file() and path.exists():
+            raise InvalidInput("checkpoint", str(path), "is not a regular file")
         with safe_open(str(path), framework="np") as file:
             return use(file)
     except FileNotFoundError:
@@ -236,45 +271,63 @@ def _with_file(path: Path, use: Callable[[Any], Any]) -> Any:
         raise InvalidInput("checkpoint", str(path), f"is truncated or not a safetensors file ({error})") from None
 
 
-def _read_parameters(
+def _places(
     folder: Path, sources: dict[str, Path], config: T5Config, shapes: dict[str, tuple[int, ...]]
-) -> dict[str, Array]:
-    places = stored_tensors(config)
-    known = {place.parameter for place in places.values()}
-    own = {OWN_PREFIX + name: name for name in shapes if name not in known}
-    for name in sorted(places.keys() | own.keys()):
+) -> dict[str, Place]:
+    """Where each stored tensor goes; copies of the embedding go to the same place."""
+    layout = stored_tensors(config)
+    known = {place.parameter for place in layout.values()}
+    layout |= {OWN_PREFIX + name: Place(name) for name in shapes if name not in known}
+    embedding = layout.pop(EMBEDDING)
+    copies = dict.fromkeys((name for name in (EMBEDDING, *COPIES) if name in sources), embedding)
+    places = layout | (copies or {EMBEDDING: embedding})
+    for name in sorted(places):
         if name not in sources:
             raise InvalidInput("checkpoint", str(folder), f"lacks the tensor {name}")
-    for name in sorted(sources.keys() - places.keys() - own.keys() - set(IGNORED)):
+    for name in sorted(sources.keys() - places.keys() - set(UNUSED)):
         raise InvalidInput("checkpoint", str(sources[name]), f"holds an unknown tensor {name}")
-    parameters = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
-    for file in sorted(set(sources.values())):
-        wanted = [name for name, source in sources.items() if source == file and name not in IGNORED]
-        arrays = _with_file(file, partial(_read_tensors, wanted))
-        for name, array in arrays.items():
-            if array is None:
+    return places
+
+
+def _read_parameters(
+    sources: dict[str, Path], places: dict[str, Place], shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Array]:
+    """The parameters of a network from the files of its tensors."""
+    files: dict[Path, list[str]] = {}
+    for name in places:
+        files.setdefault(sources[name], []).append(name)
+    for file, names in files.items():
+        for name, shape in _with_file(file, partial(_stored_shapes, names)).items():
+            if shape is None:
                 raise InvalidInput("checkpoint", str(file), f"lacks the tensor {name}")
-            if name in own:
-                part = parameters[own[name]]
-            else:
-                place = places[name]
-                whole = parameters[place.parameter]
-                part = whole[:, place.start : place.stop].T if place.transposed else whole
-            if array.shape != part.shape:
+            if shape != (wanted := places[name].stored_shape(shapes[places[name].parameter])):
                 raise InvalidInput(
-                    "checkpoint", str(file), f"tensor {name} has shape {array.shape}, config.json asks for {part.shape}"
+                    "checkpoint", str(file), f"tensor {name} has shape {shape}, config.json asks for {wanted}"
                 )
+    size = 4.0 * sum(math.prod(shape) for shape in shapes.values())
+    require_memory(size, "checkpoint", str(next(iter(files)).parent), "its weights")
+    parameters = {name: np.empty(shape, dtype=np.float32) for name, shape in shapes.items()}
+    embedded = False
+    for file, names in sorted(files.items()):
+        for name in names:
+            array = _with_file(file, lambda open_file, name=name: open_file.get_tensor(name))
             if array.dtype not in (np.float32, np.float16, np.float64, ml_dtypes.bfloat16):
                 raise InvalidInput("checkpoint", str(file), f"tensor {name} has type {array.dtype}, floats are needed")
-            part[...] = array.astype(np.float32)
-            if not np.isfinite(part).all():
+            array = array.astype(np.float32)
+            if not np.isfinite(array).all():
                 raise InvalidInput("checkpoint", str(file), f"tensor {name} holds NaN or infinity")
+            part = places[name].part(parameters[places[name].parameter])
+            if name in (EMBEDDING, *COPIES):
+                if embedded and not np.array_equal(part, array):
+                    raise InvalidInput("checkpoint", str(file), f"tensor {name} differs from another copy of it")
+                embedded = True
+            part[...] = array
     return parameters
 
 
-def _read_tensors(names: list[str], file: Any) -> dict[str, Any]:
+def _stored_shapes(names: list[str], file: Any) -> dict[str, tuple[int, ...] | None]:
     there = set(file.keys())
-    return {name: file.get_tensor(name) if name in there else None for name in names}
+    return {name: tuple(file.get_slice(name).get_shape()) if name in there else None for name in names}
 
 
 def _shards(tensors: dict[str, Array], limit: int) -> list[list[str]]:

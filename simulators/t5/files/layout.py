@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from simulators.t5.network.config import T5Config
 
@@ -32,6 +35,14 @@ class Place:
     start: int | None = None
     stop: int | None = None
     transposed: bool = False
+
+    def part(self, parameter: NDArray[Any]) -> NDArray[Any]:
+        """What is stored of a parameter, as a view."""
+        return parameter[:, self.start : self.stop].T if self.transposed else parameter
+
+    def stored_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of what is stored of a parameter of this shape."""
+        return (len(range(shape[1])[self.start : self.stop]), shape[0]) if self.transposed else shape
 
 
 def stored_tensors(config: T5Config) -> dict[str, Place]:

@@ -13,6 +13,7 @@ Legend: ``V`` pieces, ``D`` width.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -86,11 +87,11 @@ class T5Config:
     def __post_init__(self) -> None:
         for name, lowest in MINIMUM.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < lowest:
-                raise InvalidInput(name, value, f"a whole number of at least {lowest} is needed")
+            if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= MAXIMUM[name]:
+                raise InvalidInput(name, value, f"a whole number in {lowest}..{MAXIMUM[name]} is needed")
         for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
             value = getattr(self, name)
-            if not isinstance(value, int) or not 0 <= value < self.vocab_size:
+            if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < self.vocab_size:
                 raise InvalidInput(name, value, f"an id of the vocabulary, 0..{self.vocab_size - 1}, is needed")
         if self.pad_token_id == self.eos_token_id:
             raise InvalidInput("eos_token_id", self.eos_token_id, "must differ from pad_token_id")
@@ -107,6 +108,13 @@ class T5Config:
                 self.relative_attention_max_distance,
                 "must exceed half the number of buckets",
             )
+        for name in ("dropout_rate", "layer_norm_epsilon", "initializer_factor"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InvalidInput(name, value, "a finite number is needed")
+        for name in ("tied", "scale_decoder_outputs", "learned_rejecter", "positional_attention", "range_masks"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidInput(name, getattr(self, name), "true or false is needed")
         if not 0 <= self.dropout_rate < 1:
             raise InvalidInput("dropout_rate", self.dropout_rate, "a number in [0, 1) is needed")
         if not self.layer_norm_epsilon > 0:
@@ -116,6 +124,15 @@ class T5Config:
     def inner(self) -> int:
         """I: width of all heads together."""
         return self.num_heads * self.d_kv
+
+    @property
+    def weights(self) -> int:
+        """Numbers in the embeddings and in the matrices of the layers; norms, biases and heads are small beside them."""
+        attention = 4 * self.d_model * self.inner
+        feed_forward = (3 if self.gated else 2) * self.d_model * self.d_ff
+        layers = self.num_layers * (attention + feed_forward)
+        layers += self.num_decoder_layers * (2 * attention + feed_forward)
+        return layers + (1 if self.tied else 2) * self.vocab_size * self.d_model
 
     @property
     def gated(self) -> bool:
@@ -218,6 +235,21 @@ MINIMUM = {
     "max_target_length": 2,
     "fertility_classes": 2,
 }
+
+MAXIMUM = {
+    "vocab_size": 1 << 24,
+    "d_model": 1 << 16,
+    "d_kv": 1 << 12,
+    "d_ff": 1 << 20,
+    "num_layers": 1 << 8,
+    "num_decoder_layers": 1 << 8,
+    "num_heads": 1 << 12,
+    "relative_attention_num_buckets": 1 << 12,
+    "relative_attention_max_distance": 1 << 20,
+    "max_target_length": 1 << 16,
+    "fertility_classes": 1 << 10,
+}
+"""Far beyond every published T5; what is larger is a mistake, or was made to exhaust memory."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "decoder": get_args(Decoder),

@@ -36,6 +36,7 @@ from simulators.t5.network.attention import (
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.layers import NO_DROPOUT, Dropout, FeedForward, Linear, RMSNorm
 from theory.errors import InvalidInput
+from theory.memory import require_memory
 
 Memory = tuple[jax.Array, jax.Array]
 """Keys and values of one layer's cross-attention, [B, S, H, d] each."""
@@ -283,6 +284,16 @@ class T5(nnx.Module):
         """Target ids [B, L] -> inputs of the autoregressive decoder: the start symbol, then all but the last id."""
         start = jnp.full((target.shape[0], 1), self.config.decoder_start_token_id, target.dtype)
         return jnp.concatenate([start, target[:, :-1]], axis=1)
+
+
+def fresh_network(config: T5Config, seed: int) -> T5:
+    """A network of random weights.
+
+    Raises:
+        ExceedsMemory: the weights do not fit.
+    """
+    require_memory(4.0 * config.weights, "d_model", config.d_model, f"the {config.weights:,} weights of the network")
+    return T5(config, nnx.Rngs(seed))
 
 
 def parameters(network: T5) -> list[jax.Array]:

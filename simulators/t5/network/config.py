@@ -127,7 +127,7 @@ class T5Config:
 
     @property
     def weights(self) -> int:
-        """Numbers in the embeddings and in the matrices of the layers; norms, biases and heads are small beside them."""
+        """Numbers in embeddings and matrices of the layers; norms, biases and heads are small beside them."""
         attention = 4 * self.d_model * self.inner
         feed_forward = (3 if self.gated else 2) * self.d_model * self.d_ff
         layers = self.num_layers * (attention + feed_forward)

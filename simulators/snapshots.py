@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from theory.errors import InvalidInput
-from theory.files import write_atomically
+from theory.files import read_regular, write_atomically
 
 HEADER = "gmlm"
 """Key of the JSON text in the file's metadata."""
@@ -81,14 +81,18 @@ def require_same(path: Path, identity: dict[str, Any]) -> None:
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         length = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + length])
-        return load(content), json.loads(header["__metadata__"][HEADER])
+        arrays, plain = load(content), json.loads(header["__metadata__"][HEADER])
+        if not isinstance(plain, dict) or not isinstance(plain.get("identity", {}), dict):
+            raise TypeError("its header is of another program")
+        return arrays, plain
     except FileNotFoundError:
         raise InvalidInput("checkpoint", str(path), "there is no such file") from None
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput("checkpoint", str(path), f"is not a checkpoint of this program ({error})") from None
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = str(error.strerror if isinstance(error, OSError) else error)[:200]
+        raise InvalidInput("checkpoint", str(path), f"is not a checkpoint of this program ({reason})") from None
 
 
 def _named_leaves(tree: Any) -> dict[str, Any]:

@@ -165,7 +165,7 @@ def test_vocabularies_of_text(tmp_path: Path) -> None:
     assert "30 pieces from 25 lines" in result.output
     assert {path.name for path in (tmp_path / "v").iterdir()} == {"spiece.model", "tokenizer_config.json"}
     gmlm("vocab", text, "--out", tmp_path / "v", "--size", 4000, error="too high")
-    gmlm("vocab", tmp_path / "absent", "--out", tmp_path / "v", error="cannot be read")
+    gmlm("vocab", tmp_path / "absent", "--out", tmp_path / "v", error="there is no such file")
 
 
 def test_unusable_options_are_named(teacher: Path, tmp_path: Path) -> None:

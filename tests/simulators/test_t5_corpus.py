@@ -132,11 +132,11 @@ def test_unusable_text_is_refused_with_its_line(tmp_path: Path) -> None:
         (
             write(tmp_path / "empty line", "a\n \nc\n\n"),
             good,
-            r"source = .*, line 2: is empty.*2 empty lines in all: 2, 4",
+            r"source = .*, line 2: is empty.*2 such lines in all: 2, 4",
         ),
         (write(tmp_path / "bytes", b"a\nb\xff\nc"), good, r"line 2: byte 0xff is not UTF-8"),
         (write(tmp_path / "nothing", ""), good, "is empty"),
-        (tmp_path / "absent", good, "cannot be read: No such file"),
+        (tmp_path / "absent", good, "there is no such file"),
         (write(tmp_path / "no tab", "a\tb\nc\n"), None, r"line 2: 1 columns"),
         (write(tmp_path / "three", "a\tb\tc\n"), None, r"line 1: 3 columns"),
         (write(tmp_path / "half", "a\tb\n\tc\n"), None, r"line 2: 1 columns"),

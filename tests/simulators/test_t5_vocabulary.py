@@ -100,12 +100,43 @@ def test_a_word_vocabulary_holds_whole_words(tmp_path: Path) -> None:
 
 
 def test_unusable_sizes_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="Vocabulary size too high"):
-        train_vocabulary(SENTENCES, 5000)
+    with pytest.raises(InvalidInput, match="at least 39 are needed for the characters of this text"):
+        train_vocabulary(SENTENCES, 10)
     with pytest.raises(InvalidInput, match="at least 4"):
         train_vocabulary(SENTENCES, 3)
     with pytest.raises(InvalidInput, match="coverage"):
         train_vocabulary(SENTENCES, 60, coverage=0)
+
+
+def test_a_size_beyond_what_the_text_gives_is_brought_down() -> None:
+    found = train_vocabulary(SENTENCES, 5000)
+    assert 60 < found.size < 200
+    assert found.decode(found.encode(SENTENCES)) == SENTENCES
+
+
+def test_long_lines_and_reserved_characters_lose_no_characters() -> None:
+    lines = ["ab " * 2000 + "Q", "cd\u2585 Z", "ab cd"]
+    assert len(lines[0]) > 4192
+    known = train_vocabulary(lines, 12)
+    assert UNKNOWN not in sum(known.encode(["Q Z abcd", lines[0]]), [])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("text", ["a </s> b", "<pad> a", "</s>"])
+def test_names_of_special_tokens_in_a_text_are_text(text: str, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers", reason="makes tokenizer.json")
+    vocabulary = train_vocabulary([*SENTENCES, "< / > b"], 60)
+    vocabulary.save(tmp_path / "ours")
+    transformers.T5Tokenizer.from_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / MODEL).unlink(missing_ok=True)
+    fast = load_vocabulary(tmp_path / "theirs")
+    for each in (vocabulary, fast):
+        (row,) = each.encode([text])
+        assert row[-1] == EOS
+        assert EOS not in row[:-1]
+        assert PAD not in row
+        # `tokenizers` takes the space before such a name for a part of it.
+        assert each.decode([row])[0].replace(" ", "") == text.replace(" ", "")
 
 
 def test_unusable_files_are_refused(vocabulary: Vocabulary, tmp_path: Path) -> None:

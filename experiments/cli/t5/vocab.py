@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for spiece.model.")
-@click.option("--size", default=8192, show_default=True, help="Number of ids; for words the largest number.")
+@click.option("--size", default=8192, show_default=True, help="Number of ids; a short text gives fewer.")
 @click.option("--kind", type=click.Choice(["unigram", "word"]), default="unigram", show_default=True)
 @click.option("--coverage", default=1.0, show_default=True, help="Share of all characters that must be known.")
 def vocab(files: tuple[Path, ...], out: Path, size: int, kind: str, coverage: float) -> None:
@@ -25,6 +25,8 @@ def vocab(files: tuple[Path, ...], out: Path, size: int, kind: str, coverage: fl
     vocabulary = train_vocabulary(lines, size, kind, coverage)  # type: ignore[arg-type]  # click checks it
     vocabulary.save(out)
     tokens = sum(map(len, vocabulary.encode(lines)))
+    if kind == "unigram" and vocabulary.size < size:
+        click.echo(f"{size} pieces were asked for; the text has no more than {vocabulary.size}.", err=True)
     click.echo(
         f"{vocabulary.size} pieces from {len(lines)} lines, {tokens / len(lines):.2f} tokens a line, EOS counted."
     )

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.text_files import invisible, read_content
 from theory.errors import InvalidInput
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
@@ -25,21 +26,15 @@ def read_corpus(path: Path | None = None) -> str:
     """The text of a UTF-8 file, or the embedded one. Line ends become ``\\n``.
 
     Raises:
-        InvalidInput: no such file, not a file, not UTF-8, or nothing but white space.
+        InvalidInput: no such file, not a file, not UTF-8, or nothing that can be seen.
     """
     if path is None:
         return files("simulators.gmlm.text").joinpath("alice.txt").read_text(encoding="utf-8")
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InvalidInput("corpus", str(path), "there is no such file") from None
-    except IsADirectoryError:
-        raise InvalidInput("corpus", str(path), "is a folder; name a text file") from None
+        text = read_content(path, "corpus").decode().replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise InvalidInput("corpus", str(path), f"must be UTF-8 text; byte {error.start} is not") from None
-    except OSError as error:
-        raise InvalidInput("corpus", str(path), f"cannot be read: {error.strerror or error}") from None
-    if not text.strip():
+    if invisible(text):
         raise InvalidInput("corpus", str(path), "is empty; some text is needed")
     return text
 

@@ -310,7 +310,7 @@ def _read_parameters(
     embedded = False
     for file, names in sorted(files.items()):
         for name in names:
-            array = _with_file(file, lambda open_file, name=name: open_file.get_tensor(name))
+            array = _with_file(file, partial(_read_tensor, name))
             if array.dtype not in (np.float32, np.float16, np.float64, ml_dtypes.bfloat16):
                 raise InvalidInput("checkpoint", str(file), f"tensor {name} has type {array.dtype}, floats are needed")
             array = array.astype(np.float32)
@@ -323,6 +323,10 @@ def _read_parameters(
                 embedded = True
             part[...] = array
     return parameters
+
+
+def _read_tensor(name: str, file: Any) -> Any:
+    return file.get_tensor(name)
 
 
 def _stored_shapes(names: list[str], file: Any) -> dict[str, tuple[int, ...] | None]:

@@ -1,6 +1,5 @@
 """Aligned text: pairs of lines from two files, or from one file of tab-separated values.
 
-Lines end with a line feed only, so that a rare Unicode separator inside a sentence cannot shift the alignment.
 Anything that cannot be a sentence pair is refused with its line number rather than mended.
 """
 
@@ -9,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from simulators.text_files import invisible, read_content, split_lines
 from theory.errors import InvalidInput
 
 
@@ -29,15 +29,10 @@ def read_lines(path: Path, argument: str = "file") -> list[str]:
     """The lines of a UTF-8 text file, stripped.
 
     Raises:
-        InvalidInput: the file cannot be read, is empty, or has a line that is empty or not UTF-8; names the line.
+        InvalidInput: the file cannot be read, is empty, or has a line that is not UTF-8 or has nothing to be seen; names
+            the line.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(argument, str(path), f"cannot be read: {error.strerror or error}") from None
-    rows = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    if rows and not rows[-1]:
-        rows.pop()
+    rows = split_lines(read_content(path, argument))
     if not rows:
         raise InvalidInput(argument, str(path), "is empty; one sentence a line is needed")
     lines = []
@@ -47,13 +42,13 @@ def read_lines(path: Path, argument: str = "file") -> list[str]:
         except UnicodeDecodeError as error:
             byte = row[error.start]
             raise InvalidInput(argument, f"{path}, line {number}", f"byte 0x{byte:02x} is not UTF-8 text") from None
-    empty = [number for number, line in enumerate(lines, 1) if not line]
+    empty = [number for number, line in enumerate(lines, 1) if invisible(line)]
     if empty:
         shown = ", ".join(map(str, empty[:5])) + (", ..." if len(empty) > 5 else "")
         raise InvalidInput(
             argument,
             f"{path}, line {empty[0]}",
-            f"is empty ({len(empty)} empty lines in all: {shown}); remove the pairs",
+            f"is empty or invisible ({len(empty)} such lines in all: {shown}); remove the pairs",
         )
     return lines
 
@@ -74,9 +69,14 @@ def read_pairs(source: Path, target: Path | None = None) -> Pairs:
             )
         return Pairs(sources, targets, (str(source), str(target)))
     sides: tuple[list[str], list[str]] = ([], [])
-    for number, line in enumerate(read_lines(source, "source"), 1):
+    lines = read_lines(source, "source")
+    if not any("\t" in line for line in lines):
+        raise InvalidInput(
+            "target", "none", f"{source} has no tabs, so no translations: a file of targets, line by line, is needed"
+        )
+    for number, line in enumerate(lines, 1):
         columns = line.split("\t")
-        if len(columns) != 2 or not columns[0].strip() or not columns[1].strip():
+        if len(columns) != 2 or any(map(invisible, columns)):
             raise InvalidInput(
                 "source",
                 f"{source}, line {number}",

@@ -5,7 +5,9 @@ and ``tokenizer_config.json``, which `transformers`' ``T5Tokenizer.from_pretrain
 ``tokenizer.json`` of a published checkpoint. Two kinds are trained here: *unigram* pieces (Kudo 2018,
 arXiv:1804.10959) and whole *words*, for languages with few of them.
 
-Characters that the vocabulary does not know become the id of unk.
+Characters that the vocabulary does not know become the id of unk. Text is normalised before it is encoded (NFKC in
+those trained here: a ligature becomes its letters), so that decoding what was encoded need not give the same text;
+`simulators.t5.decoding.evaluation` says what that costs. Names of special tokens inside a text are text.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,13 +24,19 @@ from typing import Any, Literal
 import sentencepiece
 
 from theory.errors import InvalidInput
-from theory.files import write_atomically
+from theory.files import read_regular, write_atomically
 
 PAD, EOS, UNKNOWN = 0, 1, 2
 
 MODEL = "spiece.model"
 FAST = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
+
+RESERVED = "\u2585"
+"""A character that SentencePiece keeps for itself, leaving out every line with it."""
+
+LINE_BYTES = 4192
+"""The longest line that SentencePiece trains on unless it is told otherwise."""
 
 Kind = Literal["unigram", "word"]
 
@@ -152,12 +161,20 @@ class FastVocabulary(Vocabulary):
             raise InvalidInput("vocabulary", source, f"has (pad, eos, unk) = {ids}; T5 needs {(PAD, EOS, UNKNOWN)}")
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+        # A text that holds the name of one of these is still text, written with the pieces of single characters.
+        self._spelt = {
+            number: [self._tokenizer.token_to_id(character) or UNKNOWN for character in name]
+            for number, name in ((PAD, "<pad>"), (EOS, "</s>"))
+        }
         self.size = self._tokenizer.get_vocab_size()
         self.unknown = UNKNOWN
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        rows = [_up_to_eos(encoding.ids) for encoding in self._tokenizer.encode_batch(list(lines))]
-        return [[*row, EOS] for row in rows]
+        encodings = self._tokenizer.encode_batch(list(lines), add_special_tokens=False)
+        return [
+            [*(number for found in encoding.ids for number in self._spelt.get(found, (found,))), EOS]
+            for encoding in encodings
+        ]
 
     def decode(self, rows: Iterable[Iterable[int]]) -> list[str]:
         return self._tokenizer.decode_batch([[i for i in _up_to_eos(row) if i < self.size] for row in rows])
@@ -202,7 +219,7 @@ def load_vocabulary(path: Path) -> Vocabulary:
     """
     for candidate in _files(path):
         try:
-            content = candidate.read_bytes()
+            content = read_regular(candidate)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -219,34 +236,46 @@ def train_vocabulary(lines: Iterable[str], size: int, kind: Kind = "unigram", co
 
     Args:
         lines: text of all languages.
-        size: number of ids, the three special ones counted; for words the largest number.
+        size: the largest number of ids, the three special ones counted; a short text gives fewer.
         kind: "unigram" pieces or whole "word"s.
         coverage: share of all characters that must be known.
 
     Raises:
-        InvalidInput: a size that the text is too small or too rich for, or another coverage than (0, 1].
+        InvalidInput: a size that the characters of the text alone exceed, or another coverage than (0, 1].
     """
+    lines = [line.replace(RESERVED, " ") for line in lines]
     if size < 4:
         raise InvalidInput("size", size, "at least 4 ids are needed")
     if not 0 < coverage <= 1:
         raise InvalidInput("coverage", coverage, "a share in (0, 1] is needed")
-    written = io.BytesIO()
-    try:
+
+    def trained(exactly: bool) -> Vocabulary:
+        written = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(lines),
             model_writer=written,
             vocab_size=size,
             model_type=kind,
             character_coverage=coverage,
+            # Longer lines would be left out without a word, and their characters with them.
+            max_sentence_length=max(LINE_BYTES, *(len(line.encode()) for line in lines), 0),
             pad_id=PAD,
             eos_id=EOS,
             unk_id=UNKNOWN,
             bos_id=-1,
             num_threads=1,
-            hard_vocab_limit=kind == "unigram",
+            hard_vocab_limit=exactly,
             minloglevel=2,
         )
+        return SentencePieceVocabulary(written.getvalue())
+
+    try:
+        return trained(kind == "unigram")
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise InvalidInput("size", size, f"no such vocabulary can be made of this text: {reason[:300]}") from None
-    return SentencePieceVocabulary(written.getvalue())
+    if "size too high" in reason:
+        return trained(False)
+    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", reason):
+        allowed = f"at least {found[1]} are needed for the characters of this text, or a coverage below {coverage:g}"
+        raise InvalidInput("size", size, allowed)
+    raise InvalidInput("size", size, f"no such vocabulary can be made of this text ({reason[:200]})")

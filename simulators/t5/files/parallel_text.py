@@ -29,8 +29,8 @@ def read_lines(path: Path, argument: str = "file") -> list[str]:
     """The lines of a UTF-8 text file, stripped.
 
     Raises:
-        InvalidInput: the file cannot be read, is empty, or has a line that is not UTF-8 or has nothing to be seen; names
-            the line.
+        InvalidInput: the file cannot be read, is empty, or has a line that is not UTF-8 or has nothing to be seen;
+            names the line.
     """
     rows = split_lines(read_content(path, argument))
     if not rows:

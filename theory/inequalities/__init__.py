@@ -6,6 +6,12 @@
 """
 
 from theory.inequalities.dobrushin import DobrushinCriterion, dobrushin, influence_matrix, spectral_radius
+from theory.inequalities.entropy_contraction import (
+    Certificate,
+    branch_and_bound,
+    dobrushin_tensorization_bound,
+    smallest_overlap,
+)
 from theory.inequalities.hamming import hamming_distances, is_geodesic, neighbour_pairs, path_distances
 from theory.inequalities.log_sobolev import ModifiedLogSobolevConstant, entropy_production, modified_log_sobolev
 from theory.inequalities.masking_channel import MaskingChannel
@@ -22,6 +28,7 @@ from theory.inequalities.tensorization import (
 )
 
 __all__ = [
+    "Certificate",
     "Contraction",
     "DobrushinCriterion",
     "MaskingChannel",
@@ -29,8 +36,10 @@ __all__ = [
     "PoincareConstant",
     "TensorizationConstant",
     "approximate_tensorization",
+    "branch_and_bound",
     "complete_graph_factor",
     "dobrushin",
+    "dobrushin_tensorization_bound",
     "entropy_production",
     "hamming_distances",
     "influence_matrix",
@@ -43,6 +52,7 @@ __all__ = [
     "poincare_constant",
     "product_constant",
     "slowest_functions",
+    "smallest_overlap",
     "spectral_radius",
     "tensorization_ratio",
     "tensorization_upper_bound",

@@ -11,10 +11,12 @@ ascent from many starts, which need not find it.
 - the bracket C_P ln(1/q_min - 1)/(1 - 2 q_min), q_min the smallest positive mass: Ent(g) <= [the factor] Var(sqrt g)
   for any law (Diaconis and Saloff-Coste), Var(sqrt g) <= C_P E Var(sqrt g | x_{-K}), Var(sqrt g) <= Ent(g) by block;
 - 1/P(K = [N]): a full mask sees the whole divergence;
+- Dobrushin's coefficient of the masking channel (`theory.inequalities.entropy_contraction`), also for adaptive masks;
 - comparison with the product pi of q's marginals (Holley and Stroock): (max q/pi) (max pi/q) C_AT(pi), which is exact
   for product laws. There C_AT = C_P = 1/min_i P(i in K) over the sites that are not deterministic: by the chain rule,
   since under a product law more conditioning only raises the divergence of a site.
-The last two hold for mask laws that do not look at the sequence.
+The second and the last hold for mask laws that do not look at the sequence. On a few states,
+`theory.inequalities.entropy_contraction.branch_and_bound` comes near the supremum from above.
 
 Sources: Li et al. 2024, section 3 (claim C5); Diaconis and Saloff-Coste, *Logarithmic Sobolev inequalities for finite
 Markov chains*, Ann. Appl. Probab. 6 (1996), thm A.1; Caputo, Menz and Tetali, *Approximate tensorization of entropy at
@@ -31,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.errors import InvalidInput
+from theory.inequalities.entropy_contraction import dobrushin_tensorization_bound
 from theory.inequalities.extremal import Objective, maximise_over_laws, starting_laws
 from theory.inequalities.masking_channel import MaskingChannel, entropy_density
 from theory.inequalities.poincare import channel_poincare_constant
@@ -93,7 +96,10 @@ def product_constant(law: JointLaw, masks: MaskLaw) -> float:
 
 def tensorization_upper_bounds(channel: MaskingChannel, poincare: float) -> dict[str, float]:
     """Every certified upper bound on C_AT by name, given C_P."""
-    bounds = {"bracket": poincare * complete_graph_factor(float(channel.target.min()))}
+    bounds = {
+        "bracket": poincare * complete_graph_factor(float(channel.target.min())),
+        "Dobrushin coefficient": dobrushin_tensorization_bound(channel),
+    }
     law, masks = channel.law, channel.masks
     if isinstance(masks, MaskLaw):
         full = sum(p for mask, p in zip(masks.masks, masks.probabilities, strict=True) if len(mask) == masks.sites)

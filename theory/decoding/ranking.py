@@ -125,7 +125,7 @@ class RankedRule(SiteRule):
         self, setting: Setting, number: int, tokens: Tokens, laws: Array, choose: Choices
     ) -> tuple[Integers, Flags]:
         keys = np.where(tokens == setting.symbols, self.keys(setting, number, laws), -np.inf)
-        return self._ranked(setting, number, keys, choose)
+        return self.ranked(setting, number, keys, choose)
 
     def step(
         self, setting: Setting, number: int, state: State, model: Predictor, choose: Choices
@@ -136,10 +136,15 @@ class RankedRule(SiteRule):
         keys = self.keys(setting, number, laws)
         rows, drawn = choose.tokens(self.step_laws(setting, number, laws), hidden)
         of_drawn = np.take_along_axis(keys[rows], drawn[:, :, None], axis=2)[:, :, 0]
-        again, chosen = self._ranked(setting, number, np.where(hidden[rows], of_drawn, -np.inf), choose)
+        again, chosen = self.ranked(setting, number, np.where(hidden[rows], of_drawn, -np.inf), choose)
         return State(np.where(chosen, drawn[again], state.tokens[rows[again]])), self.spent(chosen)
 
-    def _ranked(self, setting: Setting, number: int, keys: Array, choose: Choices) -> tuple[Integers, Flags]:
+    def ranked(self, setting: Setting, number: int, keys: Array, choose: Choices) -> tuple[Integers, Flags]:
+        """The sites of highest key: rows [R'] of ``choose`` and the sites chosen in each, [R', N].
+
+        Args:
+            keys: [R, N], -inf at sites that cannot be taken.
+        """
         counts, noise = self.counts(setting, number, keys), self.noise(setting, number)
         return choose.subset(keys / noise, counts) if noise > 0 else choose.top(keys, counts, self.ties)
 

@@ -85,6 +85,125 @@ def first_order(
 
 
 @compiled
+def first_order_divergence(
+    before: Any,
+    chosen: Any,
+    laws: Any,
+    forward: bool,
+    powers: Any,
+    transposed: Any,
+    logs: Any,
+    stationary: Any,
+    divergences: Any,
+) -> None:
+    """KL between p(x_D | x_A) and prod_{i in D} w_i, exactly; see `SequenceLaw.block_divergence`.
+
+    With d_1 < ... < d_m the sites of D in a gap (l, r), f = A^(d_1 - l)(x_l, .) and b = A^(r - d_m)(., x_r),
+        ln p(x_D | x_A) = ln f(x_1) + sum_k ln A^(d_k - d_{k-1})(x_{k-1}, x_k) + ln b(x_m) - ln A^(r - l)(x_l, x_r),
+    and its mean needs the laws of single sites and of neighbours only, O(|D| q^2).
+
+    Args:
+        before, chosen: [B, N].
+        laws: w, [M, q] for the chosen sites, row by row.
+        forward: the mean under p of ln p - ln w, else the mean under w of ln w - ln p.
+        powers, transposed, logs: [D + 1, q, q], A^d, its transpose and its logarithm.
+        stationary: [q].
+        divergences: [B], written.
+    """
+    rows, sites = before.shape
+    q = stationary.size
+    last = powers.shape[0] - 1
+    right = np.empty(sites, dtype=np.int64)
+    onward, mean, ahead = np.empty(q), np.empty(q), np.empty(q)
+    start = np.log(stationary)
+    number = 0
+    for row in range(rows):
+        nearest = -1
+        for i in range(sites - 1, -1, -1):
+            right[i] = nearest
+            if before[row, i] < q:
+                nearest = i
+        total = 0.0
+        left, previous = -1, -1
+        for i in range(sites):
+            if before[row, i] < q:
+                left, previous = i, -1
+                continue
+            if not chosen[row, i]:
+                continue
+            w = laws[number]
+            r = right[i]
+            # onward: b at this site; mean: the law under which logarithms are averaged here.
+            if r >= 0:
+                onward[:] = transposed[min(r - i, last), before[row, r]]
+            else:
+                onward[:] = 1.0
+            if forward:
+                if left >= 0:
+                    mean[:] = powers[min(i - left, last), before[row, left]]
+                else:
+                    mean[:] = stationary
+                for a in range(q):
+                    mean[a] *= onward[a]
+                normalise(mean)
+            else:
+                mean[:] = w
+            gained = 0.0
+            for a in range(q):
+                if mean[a] > 0.0:
+                    gained -= mean[a] * np.log(w[a])
+            if previous < 0:
+                for a in range(q):
+                    if mean[a] > 0.0:
+                        known = logs[min(i - left, last), before[row, left], a] if left >= 0 else start[a]
+                        gained += mean[a] * known
+            else:
+                gap = min(i - previous, last)
+                pairs, weight = 0.0, 0.0
+                for u in range(q):
+                    if forward:
+                        # Mass of the earlier site times the step times what follows, relative.
+                        before_step = ahead[u]
+                        if before_step > 0.0:
+                            for a in range(q):
+                                mass = before_step * powers[gap, u, a] * onward[a]
+                                if mass > 0.0:
+                                    weight += mass
+                                    pairs += mass * logs[gap, u, a]
+                    elif ahead[u] > 0.0:
+                        weight += ahead[u]
+                        for a in range(q):
+                            if w[a] > 0.0:
+                                pairs += ahead[u] * w[a] * logs[gap, u, a]
+                gained += pairs / weight if weight > 0.0 else 0.0
+            following = -1
+            for j in range(i + 1, sites if r < 0 else r):
+                if chosen[row, j]:
+                    following = j
+                    break
+            if following < 0 and r >= 0:
+                for a in range(q):
+                    if mean[a] > 0.0:
+                        gained += mean[a] * logs[min(r - i, last), a, before[row, r]]
+                whole = (
+                    powers[min(r - left, last), before[row, left], before[row, r]]
+                    if left >= 0
+                    else stationary[before[row, r]]
+                )
+                gained -= np.log(whole)
+            total += gained
+            if not forward:
+                ahead[:] = w
+            elif left >= 0:
+                ahead[:] = powers[min(i - left, last), before[row, left]]
+            else:
+                ahead[:] = stationary
+            previous = i
+            number += 1
+        divergences[row] = total if forward else -total
+
+
+@compiled
 def contexts(tokens: Any, stop: int, order: int, q: int, found: Any) -> int:
     """Numbers of the contexts (x_{stop-r+1}, ..., x_stop) that agree with the tokens; how many there are."""
     count = 1

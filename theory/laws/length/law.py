@@ -8,7 +8,7 @@ that agrees with it on A and reveals more sites D,
 
 With after = before this is the conditional p(x_i | x_A), what a perfect masked network gives. With D revealed it is the
 chain rule: p(x_D | x_A) = prod_{i in D} r_i(x_i), and KL(r_i || p_i) summed over D estimates TC(x_D | x_A) without
-bias (see `theory.decoding.replay`).
+bias.
 
 A partial sequence of probability zero has no conditionals; what is returned then are laws without meaning.
 
@@ -18,9 +18,11 @@ Legend: ``B`` rows (partial sequences), ``N`` sites, ``q`` symbols (MASK is q).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import rel_entr
 
 from theory.errors import InvalidInput
 
@@ -60,6 +62,24 @@ class SequenceLaw(ABC):
         """The conditionals of some rows, kept up to date while tokens are revealed."""
         return Reader(self, tokens)
 
+    def block_divergence(
+        self, before: Tokens, after: Tokens, chosen: NDArray[np.bool_], laws: Array, forward: bool
+    ) -> Array:
+        """An unbiased estimate of the divergence between p(x_D | x_A) and a product of laws w_i, i in D, in nats; [B].
+
+        The chain rule splits it over the sites of D: sum_i KL(r_i || w_i) has the mean KL(p(x_D | x_A) || prod w_i)
+        when ``after`` is drawn from p, and sum_i KL(w_i || r_i) the mean of the reverse when it is drawn from the w_i.
+
+        Args:
+            before, after: [B, N], before and after the sites of D are revealed.
+            chosen: [B, N], the sites of D.
+            laws: w, [M, q], for the M chosen sites, row by row.
+            forward: KL(p || w), else KL(w || p).
+        """
+        chained = self.sweep(before, after)[chosen]
+        gained = rel_entr(chained, laws) if forward else rel_entr(laws, chained)
+        return np.asarray(np.bincount(np.nonzero(chosen)[0], gained.sum(axis=1), len(before)), dtype=np.float64)
+
     def log_probability(self, tokens: Tokens) -> Array:
         """ln p(x_A) of the revealed tokens, in nats; [B, N] -> [B].
 
@@ -87,6 +107,14 @@ class SequenceLaw(ABC):
         return rows
 
 
+class Predicts(Protocol):
+    """Anything with conditionals: a law, a network."""
+
+    def predict(self, tokens: Tokens) -> Array:
+        """[B, N] -> [B, N, q]."""
+        ...
+
+
 class Reader:
     """Conditionals of some rows while their tokens are revealed.
 
@@ -98,14 +126,14 @@ class Reader:
     laws: Array
     changed: NDArray[np.bool_]
 
-    def __init__(self, law: SequenceLaw, tokens: Tokens) -> None:
-        self._law = law
-        self.laws = law.predict(tokens)
+    def __init__(self, model: Predicts, tokens: Tokens) -> None:
+        self._model = model
+        self.laws = model.predict(tokens)
         self.changed = np.ones(tokens.shape, dtype=bool)
 
     def reveal(self, tokens: Tokens) -> None:
         """Bring the conditionals up to date with rows in which more sites are revealed, [B, N]."""
-        self.laws = self._law.predict(tokens)
+        self.laws = self._model.predict(tokens)
 
 
 def draw(laws: Array, generator: np.random.Generator) -> Tokens:

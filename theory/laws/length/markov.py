@@ -119,6 +119,36 @@ class MarkovLaw(SequenceLaw):
 
         first_order(before, after, self._powers, self._transposed, self.stationary, keys, laws, changed)
 
+    def block_divergence(
+        self, before: Tokens, after: Tokens, chosen: NDArray[np.bool_], laws: Array, forward: bool
+    ) -> Array:
+        """As `SequenceLaw.block_divergence`; order 1: exact given x_A, whatever ``after`` is.
+
+        The sites of D between two revealed ones are a Markov chain with both ends fixed.
+        """
+        if self.markov_order != 1:
+            return super().block_divergence(before, after, chosen, laws, forward)
+        from theory.laws.length.kernels import first_order_divergence
+
+        divergences = np.empty(len(before))
+        first_order_divergence(
+            before,
+            chosen,
+            laws,
+            forward,
+            self._powers,
+            self._transposed,
+            self._log_powers,
+            self.stationary,
+            divergences,
+        )
+        return divergences
+
+    @cached_property
+    def _log_powers(self) -> Array:
+        with np.errstate(divide="ignore"):
+            return np.log(self._powers)
+
     def reader(self, tokens: Tokens) -> Reader:
         return _NearestRevealed(self, tokens) if self.markov_order == 1 else Reader(self, tokens)
 

@@ -5,10 +5,20 @@ A new rule is its class, in the file of its family, and one line here.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from theory.decoding.candidates import Dream, LLaDA, MaskGIT
+from theory.decoding.chain_steps import ChainSteps, Followed, GibbsSteps, MetropolisSteps, ParallelSteps
+from theory.decoding.drafting import AdaptiveParallel, Speculative
 from theory.decoding.fixed_orders import Dyadic, LeftToRight, OneShot, Optimal, Strided
+from theory.decoding.klass import Klass
 from theory.decoding.moment import Moment
+from theory.decoding.noise import Euler, Planner, TauLeaping, Tweedie
 from theory.decoding.random_orders import FirstHitting, MaskedDiffusion, RandomOrder
+from theory.decoding.refinement import Edit, Informed, MaskPredict, PathPlanning
+from theory.decoding.remasking import FlowMatching, ForwardBackward, ReMDM
 from theory.decoding.rule import Rule
 from theory.decoding.scored import Confidence, Entropy, EntropyBound, Factor, Margin, Threshold
 from theory.errors import InvalidInput
@@ -35,24 +45,50 @@ RULES: dict[str, type[Rule]] = {
         LLaDA,
         Dream,
         Moment,
+        Klass,
+        ReMDM,
+        ForwardBackward,
+        FlowMatching,
+        PathPlanning,
+        Informed,
+        MaskPredict,
+        Edit,
+        Speculative,
+        AdaptiveParallel,
+        Tweedie,
+        Euler,
+        TauLeaping,
+        Planner,
     )
 }
 """Every rule by its name."""
 
 
+CHAIN_STEPS: dict[str, type[ChainSteps]] = {steps.name: steps for steps in (GibbsSteps, ParallelSteps, MetropolisSteps)}
+"""What can follow a rule, by name."""
+
+
 def parse(text: str) -> Rule:
-    """A rule from its name and options: ``llada:temperature=0.7,block=32``.
+    """A rule from its name and options: ``llada:temperature=0.7,block=32``, or ``llada+k-gibbs:k=2,times=3``.
 
     Raises:
         InvalidInput: an unknown rule or option, or a value that is not allowed; it names them.
     """
-    name, _, options = text.strip().partition(":")
-    if name not in RULES:
-        raise InvalidInput("decoder", name, "one of " + ", ".join(RULES))
+    # A plus before a letter: the one in 1e+3 is part of a number.
+    first, *later = re.split(r"\+(?=[a-z])", text.strip())
+    rule: Rule = _built(first, RULES)
+    for then in later:
+        rule = Followed(first=rule, then=_built(then, CHAIN_STEPS))
+    return rule
+
+
+def _built(text: str, kinds: Mapping[str, type[Rule]]) -> Any:
+    name, _, options = text.partition(":")
+    if name not in kinds:
+        raise InvalidInput("decoder", name, "one of " + ", ".join(kinds))
     values = assignments([option for option in options.split(",") if option.strip()], f"decoder {name}")
-    known = describe(RULES[name])
+    known = describe(kinds[name])
     for option in values:
         if option not in known:
             raise InvalidInput(f"option of {name}", option, "one of " + ", ".join(known))
-    rule: Rule = build(RULES[name], values=values)
-    return rule
+    return build(kinds[name], values=values)

@@ -45,6 +45,7 @@ from theory.parameters import check, describe, parameter
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
 LooksAt = Literal["nothing", "revealed", "drawn"]
+Needs = Literal["", "leave-one-out", "noise"]
 
 
 class Predictor(Protocol):
@@ -181,7 +182,7 @@ class Rule(ABC):
     source: ClassVar[str]
     remasks: ClassVar[bool] = False
     reads_calls: ClassVar[bool] = True
-    needs: ClassVar[Literal["", "leave-one-out", "noise"]] = ""
+    needs: ClassVar[Needs] = ""
 
     temperature: float = parameter(1.0, "tokens are drawn from p^(1/T); 0 takes the likeliest", minimum=0.0)
     top_p: float = parameter(

@@ -26,7 +26,7 @@ from experiments.sweeps.cell import Outcome
 from experiments.sweeps.plan import SweepPlan, make_plan
 from experiments.sweeps.store import open_store
 from experiments.sweeps.subjects import load_subject
-from experiments.sweeps.sweep import look_up, run_sweep
+from experiments.sweeps.sweep import compute_waiting, look_up
 
 
 class Arrival(NamedTuple):
@@ -46,7 +46,7 @@ def outcomes_over_time(plan: SweepPlan, workers: int) -> list[Arrival]:
 
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder) / "s.sqlite", create=True) as store:
         state = look_up(plan, store)
-        run_sweep(plan, state, store, workers, report=report)
+        compute_waiting(plan, state, store, workers, report=report)
         assert not look_up(plan, store).waiting
     return arrived
 

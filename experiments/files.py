@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from theory.files import write_atomically
+from theory.files import parse_json, read_text, write_atomically
 
 __all__ = ["read_json", "write_atomically", "write_json"]
 
@@ -19,6 +19,6 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The content of a JSON file, or None where there is no readable one."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_json(read_text(path))
+    except ValueError:  # InvalidInput is one
         return None

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.claim import Claim, Progress, from_plain, no_progress, overall, plain
+from experiments.claim import Check, Claim, Progress, from_plain, no_progress, overall, plain
 from experiments.files import read_json, write_atomically, write_json
 from experiments.provenance import code_digest, provenance
 
@@ -88,7 +88,36 @@ def save(out: Path, claim: Claim, record: Record) -> None:
 def find(out: Path, claim: Claim, wanted: str) -> Record | None:
     """The record of that key, if it is there whole."""
     record = read_json(folder(out, claim) / "record.json")
-    return record if isinstance(record, dict) and record.get("key") == wanted else None
+    return record if _is_record(record) and record["key"] == wanted else None
+
+
+_PARTS = {
+    "key": str,
+    "claim": str,
+    "name": str,
+    "title": str,
+    "statement": str,
+    "source": str,
+    "parameters": dict,
+    "verdict": str,
+    "checks": list,
+    "table": dict,
+    "data": dict,
+    "provenance": dict,
+}
+
+
+def _is_record(value: Any) -> bool:
+    """Whether the content of a file is a record, as far as showing it needs."""
+    if not isinstance(value, dict) or not all(isinstance(value.get(name), kind) for name, kind in _PARTS.items()):
+        return False
+    names = [field.name for field in dataclasses.fields(Check)]
+    return (
+        any(isinstance(check, dict) and check.get("verdict") == value["verdict"] for check in value["checks"])
+        and all(isinstance(check, dict) and all(name in check for name in names) for check in value["checks"])
+        and all(isinstance(value["table"].get(name), list) for name in ("columns", "rows"))
+        and isinstance(value["provenance"].get("duration"), (int, float))
+    )
 
 
 def draw(claim: Claim, record: Mapping[str, Any], kinds: Sequence[str] = ("svg", "png")) -> dict[str, bytes]:
@@ -120,6 +149,7 @@ def failed(claim: Claim, parameters: Any, seed: int, profile: str, error: str) -
     """A record for a computation that broke off with an unexpected error: reported, never stored as a result."""
     return {
         **_instance(claim, parameters, seed, profile),
+        "key": key(claim, parameters, seed),
         "verdict": "failed",
         "error": error,
         "checks": [],

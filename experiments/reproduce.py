@@ -2,29 +2,25 @@
 
 Each claim runs in a worker process with one BLAS thread, so that the result does not depend on the number of workers.
 A claim's record is written as soon as it is there; a later run in the same folder takes over every record with the same
-parameters, seed and code, and computes the rest.
+parameters, seed and code, and computes the rest. A worker that is killed costs the claim that it was computing.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import queue
-import signal
-import threading
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any
 
 from experiments import records
-from experiments.claim import Claim, Verdict
+from experiments.claim import Claim, Progress, Verdict
 from experiments.claims import identifier, load
 from experiments.records import Record
+from experiments.workers import work
 from theory.errors import InvalidInput
+from theory.files import require_writable_folder
 from theory.parameters import build
 
 
@@ -98,9 +94,11 @@ def run(
         report: told of everything that happens.
 
     Raises:
-        InvalidInput: parameters that a claim's computation refuses.
+        InvalidInput: parameters that a claim's computation refuses, or a folder that cannot be written to, before
+            anything is computed.
         KeyboardInterrupt: after stopping the workers; finished records stay.
     """
+    require_writable_folder(out, "out")
     done: dict[int, Record] = {}
     for index, job in enumerate(jobs):
         record = None if fresh else records.find(out, job.claim, job.key)
@@ -121,41 +119,28 @@ def _run_in_processes(
     report: Callable[[Event], None],
     done: dict[int, Record],
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    events = context.Queue()
+    arguments = [
+        (jobs[i].claim.id, jobs[i].parameters, jobs[i].seed, jobs[i].profile, out, jobs[i].key) for i in waiting
+    ]
     # BLAS reads these when it is loaded, which in a spawned process is after they are inherited.
-    with _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"):
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(events,))
-        futures: dict[Future[Record], int] = {}
-        for index in waiting:
+    threads = _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    with threads, closing(work(_run_job, arguments, workers)) as messages:
+        for place, kind, content in messages:
+            index = waiting[place]
             job = jobs[index]
-            arguments = (job.claim.id, job.parameters, job.seed, job.profile, str(out), job.key)
-            futures[pool.submit(_run_job, *arguments)] = index
-    try:
-        pending = set(futures)
-        while pending:
-            finished, pending = wait(pending, timeout=0.1, return_when=FIRST_COMPLETED)
-            _drain(events, report)
-            for future in finished:
-                index = futures[future]
-                done[index] = _outcome(future, jobs[index])
-                report(Event("finished", jobs[index].claim.id, 1.0, record=done[index]))
-    except BaseException:
-        for process in list(getattr(pool, "_processes", {}).values()):
-            process.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+            if kind == "started":
+                report(Event("started", job.claim.id))
+            elif kind == "progress":
+                report(Event("progress", job.claim.id, *content))
+            elif kind == "refused":
+                raise content
+            else:
+                done[index] = content if kind == "finished" else _failed(job, content)
+                report(Event("finished", job.claim.id, 1.0, record=done[index]))
 
 
-def _outcome(future: Future[Record], job: Job) -> Record:
-    try:
-        return future.result()
-    except InvalidInput:
-        raise
-    except Exception as error:  # one broken claim must not hide what the others found
-        text = "".join(traceback.format_exception_only(error)).strip()
-        return records.failed(job.claim, job.parameters, job.seed, job.profile, text)
+def _failed(job: Job, error: str) -> Record:
+    return records.failed(job.claim, job.parameters, job.seed, job.profile, error)
 
 
 class _environment:
@@ -172,48 +157,15 @@ class _environment:
             os.environ.pop(name, None)
 
 
-def _drain(events: Any, report: Callable[[Event], None]) -> None:
-    while True:
-        try:
-            report(events.get_nowait())
-        except queue.Empty:
-            return
-
-
-_events: Any = None
-
-
-def _start_worker(events: Any) -> None:
-    """Keep the queue, leave Ctrl-C to the parent, and end with it: a killed parent must not leave workers behind."""
-    global _events
-    _events = events
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        sentinel = parent.sentinel
-
-        def follow() -> None:
-            wait_for([sentinel])
-            os._exit(1)
-
-        threading.Thread(target=follow, daemon=True).start()
-
-
-def _run_job(claim_id: str, parameters: Any, seed: int, profile: str, out: str, identity: str) -> Record:
+def _run_job(
+    claim_id: str, parameters: Any, seed: int, profile: str, out: Path, identity: str, report: Progress
+) -> Record:
     from threadpoolctl import threadpool_limits
 
     claim = load(claim_id)
-    _events.put(Event("started", claim_id))
     with threadpool_limits(limits=1):
-        record = records.compute(
-            claim,
-            parameters,
-            seed,
-            profile,
-            lambda fraction, message: _events.put(Event("progress", claim_id, fraction, message)),
-            identity,
-        )
-    records.save(Path(out), claim, record)
+        record = records.compute(claim, parameters, seed, profile, report, identity)
+    records.save(out, claim, record)
     return record
 
 

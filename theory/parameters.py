@@ -25,6 +25,12 @@ from theory.errors import InvalidInput
 LONGEST_LIST = 100_000
 """A list that names more values than this is taken for a mistake."""
 
+LONGEST_NUMBER = 400
+"""Digits of a whole number; Python reads a few thousand, and floats end at 308."""
+
+LARGEST_SEED = 2**32 - 1
+"""Seeds are numbers that every random generator in use takes."""
+
 _INTEGER = re.compile(r"[+-]?\d+")
 _INTEGER_RANGE = re.compile(r"([+-]?\d+)(?:\.\.|-)([+-]?\d+)")
 
@@ -52,7 +58,7 @@ def parameter(
     """A field of a parameter dataclass.
 
     Args:
-        default: value in the quick profile and in sweeps.
+        default: value in the quick profile and in sweeps; ``dataclasses.MISSING`` where one must be given.
         help: one line, with the unit.
         full: value in the full profile, the default where None.
         minimum, maximum: inclusive limits of a number, or of every entry of a list.
@@ -99,6 +105,8 @@ def build(parameters: type, profile: str = "quick", values: Mapping[str, Any] | 
     for name, description in known.items():
         default = description.rule.full if profile == "full" else description.default
         value = given.get(name, default)
+        if value is dataclasses.MISSING:
+            raise InvalidInput(name, "nothing", "has no default; give it a value")
         if isinstance(value, str):
             value = parse(value, description.type, name)
         result[name] = check(value, description)
@@ -114,7 +122,7 @@ def check(value: Any, description: Description) -> Any:
     name, rule = description.name, description.rule
     try:
         typed = _convert(value, description.type)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidInput(name, value, f"a value of type {type_name(description.type)} is needed") from None
     for entry in typed if isinstance(typed, tuple) else (typed,):
         if rule.choices is not None and entry not in rule.choices:
@@ -197,12 +205,15 @@ def parse_numbers(text: str, name: str, whole: bool = False) -> list[float] | li
             if value != int(value):
                 raise InvalidInput(name, text, f"whole numbers are needed, {value:g} is not one")
         return [int(value) for value in values]
-    return [float(value) for value in values]
+    try:
+        return [float(value) for value in values]
+    except OverflowError:
+        raise InvalidInput(name, text, "finite numbers are needed") from None
 
 
 def _parse_piece(part: str, text: str, name: str) -> list[Any]:
     if match := _INTEGER_RANGE.fullmatch(part):
-        first, last = int(match.group(1)), int(match.group(2))
+        first, last = (_whole(end, text, name) for end in match.groups())
         if last < first:
             raise InvalidInput(name, text, f"the range {part} is empty")
         if last - first >= LONGEST_LIST:
@@ -221,8 +232,14 @@ def _parse_piece(part: str, text: str, name: str) -> list[Any]:
             return [float(f"{start + index * step:.12g}") for index in range(count)]
         raise InvalidInput(name, text, "a range is written start:stop:step")
     if _INTEGER.fullmatch(part):
-        return [int(part)]
+        return [_whole(part, text, name)]
     return [_number(part, text, name)]
+
+
+def _whole(piece: str, text: str, name: str) -> int:
+    if len(piece) > LONGEST_NUMBER:
+        raise InvalidInput(name, text, f"numbers of at most {LONGEST_NUMBER} digits are needed")
+    return int(piece)
 
 
 def _number(piece: str, text: str, name: str) -> float:

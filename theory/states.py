@@ -14,8 +14,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.errors import InvalidInput
+from theory.errors import ExceedsMemory, InvalidInput
 from theory.memory import require_memory
+
+LARGEST_SPACE = 2**1000
+"""No list of more states fits anywhere; their number is not even computed."""
 
 
 def state_count(sites: int, symbols: int) -> int:
@@ -23,11 +26,15 @@ def state_count(sites: int, symbols: int) -> int:
 
     Raises:
         InvalidInput: ``sites`` < 1 or ``symbols`` < 2.
+        ExceedsMemory: more than 2^1000 states.
     """
     if sites < 1:
         raise InvalidInput("sites", sites, "at least 1 site is needed")
     if symbols < 2:
         raise InvalidInput("symbols", symbols, "an alphabet needs at least 2 symbols")
+    if int(sites) * (int(symbols).bit_length() - 1) > LARGEST_SPACE.bit_length():
+        name, value = ("sites", sites) if sites > int(symbols).bit_length() else ("symbols", symbols)
+        raise ExceedsMemory(name, value, "such sequences are more than any memory holds; choose a smaller size")
     return int(symbols) ** int(sites)
 
 

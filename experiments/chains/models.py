@@ -36,8 +36,10 @@ from theory.laws import (
     strong_clique,
 )
 from theory.masks import MaskLaw, bernoulli, k_uniform, partition, spans, uniform_ratio
+from theory.memory import require_memory
 from theory.parameters import parse_numbers
 from theory.samplers import SAMPLERS, metropolis_hastings
+from theory.states import require_states
 
 Array = NDArray[np.float64]
 
@@ -68,6 +70,7 @@ class ModelSpec:
 
 def sticky(symbols: int, strength: float) -> Array:
     """A stochastic matrix [q, q] whose diagonal is exp(strength) times as likely as any other entry."""
+    require_memory(4 * 8.0 * symbols**2, "symbols", symbols, "the matrix of symbols")
     return np.asarray(softmax(strength * np.eye(symbols), axis=1))
 
 
@@ -81,7 +84,8 @@ def _ising(spec: ModelSpec) -> JointLaw:
 
 
 def _potts(spec: ModelSpec) -> JointLaw:
-    fields = spec.field * np.eye(spec.symbols)[-1]
+    fields = np.zeros(spec.symbols)
+    fields[-1] = spec.field
     return potts(named_graph(spec.graph, spec.sites, seed=spec.seed), spec.symbols, spec.coupling, fields)
 
 
@@ -111,6 +115,9 @@ MODELS: dict[str, Callable[[ModelSpec], JointLaw]] = {
     "random": lambda spec: random_law(spec.sites, spec.symbols, np.random.default_rng(spec.seed)),
 }
 
+BINARY = frozenset({"ising", "curie-weiss", "strong-clique", "random-ising", "parity"})
+"""Models whose alphabet is {-1, +1}, whatever ``symbols`` says."""
+
 
 def build_law(spec: ModelSpec) -> JointLaw:
     """The law that the specification names.
@@ -124,6 +131,8 @@ def build_law(spec: ModelSpec) -> JointLaw:
     for name, value in (("coupling", spec.coupling), ("field", spec.field)):
         if not np.isfinite(value):
             raise InvalidInput(name, value, "a finite number is needed")
+    # Before graphs are built and alphabets listed: their sizes are those of the law.
+    require_states(spec.sites, 2 if spec.model in BINARY else spec.symbols)
     return MODELS[spec.model](spec)
 
 

@@ -10,11 +10,11 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def claims(claim: str | None, as_json: bool) -> None:
     """List the claims, or show the statement and the parameters of one CLAIM."""
-    import json
     import textwrap
 
     from experiments.claim import Claim, plain
     from experiments.claims import MODULES, load
+    from experiments.cli.output import show_json
     from theory.parameters import describe, type_name
 
     def parameters(shown: Claim) -> list[dict[str, object]]:
@@ -42,7 +42,7 @@ def claims(claim: str | None, as_json: bool) -> None:
             }
             for c in chosen
         ]
-        click.echo(json.dumps(entries[0] if claim else entries, indent=1, ensure_ascii=False))
+        show_json(entries[0] if claim else entries, indent=1)
         return
     if claim is None:
         for c in chosen:

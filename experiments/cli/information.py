@@ -23,9 +23,9 @@ def information(couplings: Path, fields: Path | None, sizes: str | None, as_json
     k-Gibbs, and the Poincaré margin (smallest eigenvalue of C_P I^{-1} - Gamma_k with I the Fisher information,
     claim C3).
     """
-    import json
-
     from experiments.chains.models import load_ising
+    from experiments.claim import plain
+    from experiments.cli.output import show_json, show_table
     from experiments.estimation.information import ising_information
     from theory.parameters import parse_numbers
 
@@ -33,20 +33,13 @@ def information(couplings: Path, fields: Path | None, sizes: str | None, as_json
     chosen = range(1, law.sites + 1) if sizes is None else [int(k) for k in parse_numbers(sizes, "k", whole=True)]
     record = ising_information(law, chosen)
     if as_json:
-        click.echo(json.dumps(record))
+        show_json(plain(record))
         return
-    from rich.console import Console
-    from rich.table import Table
-
     from experiments.report import format_number
 
     click.echo(
         f"{record['sites']} sites, {record['parameters']} parameters, trace of the inverse Fisher information "
         f"{format_number(record['trace_inverse_fisher'])}"
     )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("k", "tr Gamma_k", "Loewner margin", "C_P (steps)", "Poincaré margin"):
-        table.add_column(title, justify="right")
-    for row in record["by_k"]:
-        table.add_row(*(format_number(value) for value in row.values()))
-    Console().print(table)
+    titles = ("k", "tr Gamma_k", "Loewner margin", "C_P (steps)", "Poincaré margin")
+    show_table(titles, ([format_number(value) for value in row.values()] for row in record["by_k"]), right=titles)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from experiments.sweeps.results import Row
+    from experiments.sweeps.results import Results, Row
+
+MOST_OUTCOMES = 8
+"""Outcomes that are listed of a subject that does not say which matter."""
 
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
@@ -17,6 +20,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.command()
 @click.argument("subject", required=False)
 @click.option("--where", "conditions", multiple=True, metavar="NAME=VALUE", help="Keep rows with k=1..3, J>=0.5, ...")
+@click.option("--sweep", "name", metavar="NAME", help="Keep the cells of the sweeps of that name.")
 @click.option("--columns", metavar="A,B,...", help="Columns to list; by default what varies, and the main outcomes.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to list at most.")
 @click.option("--errors", is_flag=True, help="List failed cells with their errors.")
@@ -28,6 +32,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 def results(
     subject: str | None,
     conditions: tuple[str, ...],
+    name: str | None,
     columns: str | None,
     limit: int,
     errors: bool,
@@ -39,62 +44,64 @@ def results(
 ) -> None:
     """List the results of sweeps: an overview, or the cells of SUBJECT (chain, C8, ...).
 
-    From Python: experiments.sweeps.open_results("results/sweeps.sqlite").frame("subject=chain").
+    From Python: experiments.sweeps.open_results("results/sweeps.sqlite").frame(subject="chain", k=2).
     """
-    import json
-
     from experiments.claim import plain
+    from experiments.cli.output import say, show_json
     from experiments.sweeps.results import export, open_results
+    from theory.files import require_writable
 
     if saved is not None:
         from experiments.sweeps.salvage import salvage
 
-        click.echo(f"{salvage(path, saved)} cells saved in {saved}")
+        say(f"{salvage(path, saved)} cells saved in {saved}")
         return
+    if target is not None:
+        require_writable(target, "export")
     found = open_results(path, every_version=every_version)
     wanted = [*conditions]
     if subject is not None:
         wanted.insert(0, f"subject={_name(subject)}")
+    if name is not None:
+        wanted.insert(0, f"sweep={name}")
     if errors:
         wanted.append("status=failed")
+    rows = found.rows(*wanted)
+    if not rows and not as_json:
+        say(found.why_none(*wanted) if wanted else "no cells")
+        return
     if target is not None:
         frame = found.frame(*wanted)
         export(frame.dropna(axis="columns", how="all"), target)
-        click.echo(f"{len(frame)} rows in {target}")
-        return
-    rows = found.rows(*wanted)
-    if as_json:
-        click.echo(json.dumps(plain(rows), ensure_ascii=False))
+        say(f"{len(frame)} rows in {target}")
+    elif as_json:
+        show_json(plain(rows))
     elif errors:
-        _list(rows, ["subject", *_varying(rows), "seed", "failure"], limit)
-    elif not rows:
-        click.echo("no cells")
+        _list(rows, ["subject", *_varying(rows, found), "seed", "failure"], limit)
     elif wanted or columns:
-        _list(rows, _chosen(rows, columns), limit)
+        _list(rows, _chosen(rows, found, columns), limit)
     else:
-        _overview(rows)
+        _overview(rows, found)
 
 
 def _name(subject: str) -> str:
     """The name under which a subject is stored: claims are stored by identifier."""
     from experiments.sweeps.subjects import load_subject
 
-    return load_subject(subject).name
+    return subject if ":" in subject else load_subject(subject).name
 
 
-def _chosen(rows: Sequence[Row], columns: str | None) -> list[str]:
+def _chosen(rows: Sequence[Row], found: Results, columns: str | None) -> list[str]:
     import difflib
 
     from theory.errors import InvalidInput
 
     known = list(dict.fromkeys(name for row in rows for name in row))
     if columns is None:
-        from experiments.sweeps.subjects import load_subject
-
         subjects = sorted({row["subject"] for row in rows})
-        outcomes = [column for name in subjects for column in load_subject(name).quantities]
+        outcomes = [column for name in subjects for column in _main_outcomes(name, found)]
         first = ["subject"] if len(subjects) > 1 else []
-        return [*first, *_varying(rows), "seed", *(column for column in dict.fromkeys(outcomes) if column in known)]
+        return [*first, *_varying(rows, found), "seed", *(c for c in dict.fromkeys(outcomes) if c in known)]
     names = [name.strip() for name in columns.split(",")]
     for name in names:
         if name not in known:
@@ -104,60 +111,48 @@ def _chosen(rows: Sequence[Row], columns: str | None) -> list[str]:
     return names
 
 
-def _varying(rows: Sequence[Row]) -> list[str]:
-    """Parameters that take several values."""
-    from experiments.sweeps.subjects import load_subject
-    from theory.parameters import describe
+def _main_outcomes(subject: str, found: Results) -> Sequence[str]:
+    """Outcomes worth a column: those that the workbench's own subjects describe, the first ones of others."""
+    from experiments.sweeps.subjects import own_subject
 
-    names = [
-        n
-        for subject in dict.fromkeys(row["subject"] for row in rows)
-        for n in describe(load_subject(subject).parameters)
-    ]
-    return [name for name in dict.fromkeys(names) if len({repr(row[name]) for row in rows if name in row}) > 1]
+    own = own_subject(subject)
+    return list(own.quantities) if own is not None else found.names(subject)[1][:MOST_OUTCOMES]
+
+
+def _varying(rows: Sequence[Row], found: Results) -> list[str]:
+    """Parameters that take several values."""
+    subjects = dict.fromkeys(row["subject"] for row in rows)
+    names = dict.fromkeys(name for subject in subjects for name in found.names(subject)[0])
+    return [name for name in names if len({repr(row[name]) for row in rows if name in row}) > 1]
 
 
 def _list(rows: Sequence[Row], columns: Sequence[str], limit: int) -> None:
-    from rich.table import Table
-
+    from experiments.cli.output import say, show_table
     from experiments.report import format_number
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows[:limit]:
-        table.add_row(*(format_number(row.get(column)) for column in columns))
-    _print(table)
+    show_table(columns, ([format_number(row.get(column)) for column in columns] for row in rows[:limit]))
     if len(rows) > limit:
-        click.echo(f"{len(rows) - limit} more rows; --limit, --where or --export show them")
+        say(f"{len(rows) - limit} more rows; --limit, --where or --export show them")
 
 
-def _overview(rows: Sequence[Row]) -> None:
-    from rich.table import Table
+def _overview(rows: Sequence[Row], found: Results) -> None:
+    from experiments.cli.output import in_words, show_table
 
-    from experiments.sweeps.estimate import in_words
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("subject", "cells", "failed", "seeds", "mean time", "last", "varied"):
-        table.add_column(title, justify="right" if title in {"cells", "failed", "seeds", "mean time"} else "left")
+    listed = []
     for subject in dict.fromkeys(row["subject"] for row in rows):
         mine = [row for row in rows if row["subject"] == subject]
-        table.add_row(
-            subject,
-            str(len(mine)),
-            str(sum(row["status"] == "failed" for row in mine)),
-            str(len({row["seed"] for row in mine})),
-            in_words(sum(row["duration"] for row in mine) / len(mine)),
-            max(row["finished"] for row in mine).replace("T", " ").partition("+")[0],
-            ", ".join(_varying(mine)),
+        names = {name for row in mine for name in (row["sweep"] or "").split(", ") if name}
+        listed.append(
+            (
+                subject,
+                str(len(mine)),
+                str(sum(row["status"] == "failed" for row in mine)),
+                str(len({row["seed"] for row in mine})),
+                in_words(sum(row["duration"] for row in mine) / len(mine)),
+                max(row["finished"] for row in mine).replace("T", " ").partition("+")[0],
+                ", ".join(_varying(mine, found)),
+                ", ".join(sorted(names)),
+            )
         )
-    _print(table)
-
-
-def _print(table: Any) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 250  # into a file or a pipe, rows keep their full width
-    console.print(table)
+    numbers = ("cells", "failed", "seeds", "mean time")
+    show_table(("subject", *numbers, "last", "varied", "names"), listed, right=numbers)

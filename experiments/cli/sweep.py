@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,7 +24,8 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUES", help="An axis: 4,6,8 or 1..6 or 0:2:0.1.")
 @click.option("--seeds", metavar="N|LIST", help="N seeds 0..N-1, or a list such as 7,8.  [default: 1]")
 @click.option("--design", type=click.Choice(["grid", "random", "latin"]), help="How axes combine.  [default: grid]")
-@click.option("--cells", type=int, help="Combinations to draw, for the designs random and latin.")
+@click.option("--cells", type=int, help="Combinations to draw, for the designs random (the default then) and latin.")
+@click.option("--name", "--tag", "names", multiple=True, metavar="NAME", help="Find the cells again by this name.")
 @click.option("--file", "file", type=_PATH, help="TOML file with subject, seeds, design, cells and a table [set].")
 @click.option("--store", "path", type=_PATH, default=Path("results/sweeps.sqlite"), show_default=True, help="Database.")
 @click.option("--workers", type=click.IntRange(min=1), help="Worker processes; by default one per processor.")
@@ -38,6 +39,7 @@ def sweep(
     seeds: str | None,
     design: str | None,
     cells: int | None,
+    names: tuple[str, ...],
     file: Path | None,
     path: Path,
     workers: int | None,
@@ -48,9 +50,15 @@ def sweep(
 ) -> int:
     """Compute SUBJECT for many parameter values: a claim (C8), chain, escape, information, t5, training or unmasking.
 
+    Or a function of your own, MODULE:FUNCTION of a file MODULE.py in this folder: its arguments are the parameters, and
+    it returns a number or a mapping of numbers. Designs that draw take intervals too: --set rate=log:1e-4..1e-1, --set
+    coupling=uniform:0..2.
+
     The same command continues an interrupted sweep and tries failed cells again; options given here win over --file.
     Exit code 0: every cell is done; 1: some failed; 2: unusable input, and nothing was run.
     """
+    from experiments.cli.output import say
+    from experiments.cli.progress import progress
     from experiments.reproduce import cpus
     from experiments.sweeps.design import read_seeds
     from experiments.sweeps.engine import SweepStopped
@@ -58,11 +66,13 @@ def sweep(
     from experiments.sweeps.plan import fitting_workers, make_plan
     from experiments.sweeps.store import open_store
     from experiments.sweeps.subjects import load_subject
-    from experiments.sweeps.sweep import look_up, run_sweep
+    from experiments.sweeps.sweep import compute_waiting, default_design, look_up
     from theory.errors import InvalidInput
     from theory.memory import available_bytes
     from theory.parameters import assignments
 
+    if scheduler is not None and workers is not None:
+        raise InvalidInput("--workers", workers, "has no effect: a cluster that is joined has workers of its own")
     written = read_file(file)
     name = subject or written.subject
     if name is None:
@@ -71,52 +81,60 @@ def sweep(
     if describe:
         _describe(chosen)
         return 0
+    count = cells if cells is not None else written.cells
     plan = make_plan(
         chosen,
         {**written.settings, **assignments(settings)},
-        design or written.design or "grid",
-        cells if cells is not None else written.cells,
+        design or written.design or default_design(count),
+        count,
         read_seeds(seeds or written.seeds or "1"),
     )
     for line in plan.lines():
-        click.echo(line)
+        say(line)
     processes = workers or cpus()
     if scheduler is None:
         processes = fitting_workers(plan, processes, available_bytes())
     if dry_run and not path.exists():
         _announce(plan, look_up(plan, None), processes, scheduler)
         return 0
-    with open_store(path, create=True) as store:
+    with open_store(path, create=not dry_run) as store:
         state = look_up(plan, store)
         if dry_run:
             _announce(plan, state, processes, scheduler)
             return 0
         if fresh and (state.finished or state.failed):
-            click.echo(f"forgetting {len(state.finished) + state.failed} cells of this sweep")
+            say(f"forgetting {len(state.finished) + state.failed} cells of this sweep")
             store.forget(chosen.name, state.code, plan.cells)
             state = look_up(plan, store)
         _announce(plan, state, processes, scheduler)
-        progress = _Progress(len(state.waiting))
-        try:
-            with progress:
-                run_sweep(plan, state, store, processes, scheduler, progress.show)
-        except KeyboardInterrupt:
-            click.echo(
-                f"\nStopped. {progress.done} cells were computed and are kept; the same command continues.", err=True
-            )
-            raise
-        except SweepStopped as stopped:
-            click.echo(f"Error: {stopped}. Finished cells are kept; the same command continues.", err=True)
-            return 1
+        failed = 0
+        with progress("cells", len(state.waiting), parts=10) as task:
+
+            def show(outcomes: Sequence[Outcome]) -> None:
+                nonlocal failed
+                failed += sum(outcome.error is not None for outcome in outcomes)
+                task.update(task.done + len(outcomes), text=f"{failed} failed" if failed else "")
+
+            try:
+                compute_waiting(plan, state, store, processes, scheduler, show, lambda line: say(line, err=True))
+            except KeyboardInterrupt:
+                say(f"Stopped. {task.done:.0f} cells were computed and are kept; the same command continues.", err=True)
+                raise
+            except SweepStopped as stopped:
+                say(f"Error: {stopped}. Finished cells are kept; the same command continues.", err=True)
+                return 1
+            finally:
+                for label in dict.fromkeys((*written.names, *names)):
+                    store.name(label, chosen.name, state.code, plan.cells)
         return _summarise(plan, store, path)
 
 
 def _announce(plan: SweepPlan, state: State, workers: int, scheduler: str | None) -> None:
-    from experiments.sweeps.estimate import in_words
+    from experiments.cli.output import in_words, say
     from experiments.sweeps.sweep import estimate
 
     done = f"{len(state.finished)} done before, {len(state.waiting)} to compute"
-    click.echo(f"{done} ({state.failed} of them failed before)" if state.failed else done)
+    say(f"{done} ({state.failed} of them failed before)" if state.failed else done)
     cost = estimate(plan, state)
     if cost is None:
         return
@@ -124,86 +142,33 @@ def _announce(plan: SweepPlan, state: State, workers: int, scheduler: str | None
     where = "on the cluster, divided by its threads" if scheduler else f"with {workers} workers"
     if scheduler is None:
         total /= min(workers, len(state.waiting))
-    click.echo(f"estimate: {in_words(cost.seconds)} a cell ({cost.how}), {in_words(total)} in all {where}")
+    say(f"estimate: {in_words(cost.seconds)} a cell ({cost.how}), {in_words(total)} in all {where}")
 
 
 def _summarise(plan: SweepPlan, store: Store, path: Path) -> int:
+    from experiments.cli.output import say
     from experiments.sweeps.sweep import look_up
 
     state = look_up(plan, store)
-    click.echo(f"{len(state.finished)} of {len(plan.cells)} cells are done, in {path}")
+    say(f"{len(state.finished)} of {len(plan.cells)} cells are done, in {path}")
     if state.waiting:
-        click.echo(
-            f"{len(state.waiting)} failed; see: gmlm results {plan.subject.name} --errors --store {path}", err=True
-        )
+        say(f"{len(state.waiting)} failed; see: gmlm results {plan.subject.name} --errors --store {path}", err=True)
         return 1
-    click.echo(f"see: gmlm results {plan.subject.name} --store {path}")
+    say(f"see: gmlm results {plan.subject.name} --store {path}")
     return 0
 
 
 def _describe(subject: Subject) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from experiments.cli.output import say, show_table
     from experiments.sweeps.design import show
     from theory.parameters import describe, type_name
 
-    click.echo(f"{subject.name}: {subject.title}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("parameter", "type", "default", "meaning"):
-        table.add_column(title)
-    for parameter in describe(subject.parameters).values():
-        table.add_row(parameter.name, type_name(parameter.type), show(parameter.default), parameter.rule.help)
-    Console().print(table)
-    outcomes = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("outcome", "meaning", "theory"):
-        outcomes.add_column(title)
-    for column, quantity in subject.quantities.items():
-        theory = [entry for entry in (quantity.lower, quantity.predicted, quantity.upper) if entry]
-        outcomes.add_row(column, quantity.label, ", ".join(theory))
-    Console().print(outcomes)
-
-
-class _Progress:
-    """A bar with the time left; without a terminal, a line for every tenth of the way."""
-
-    def __init__(self, total: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.total, self.done, self.failed, self._shown = total, 0, 0, 0
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[failed]}"))
-        self._bars = Progress(*columns, console=Console(stderr=True), speed_estimate_period=120)
-        self._task = self._bars.add_task("cells", total=total, failed="")
-        self._interactive = self._bars.console.is_terminal
-        self._first: tuple[float, int] | None = None
-
-    def __enter__(self) -> _Progress:
-        if self._interactive and self.total:
-            self._bars.start()
-        return self
-
-    def __exit__(self, *exception: Any) -> None:
-        if self._interactive and self.total:
-            self._bars.stop()
-
-    def show(self, outcomes: Sequence[Outcome]) -> None:
-        """Count outcomes and show the count."""
-        import time
-
-        from experiments.sweeps.estimate import in_words
-
-        self.done += len(outcomes)
-        if self._first is None:  # what starting the workers took says nothing of the time left
-            self._first = time.monotonic(), self.done
-        self.failed += sum(outcome.error is not None for outcome in outcomes)
-        failed = f"{self.failed} failed" if self.failed else ""
-        self._bars.update(self._task, completed=self.done, failed=failed)
-        tenth = 10 * self.done // self.total
-        if not self._interactive and tenth > self._shown:
-            self._shown = tenth
-            since, before = time.monotonic() - self._first[0], self._first[1]
-            rest = ""
-            if before < self.done < self.total:
-                rest = f", about {in_words(since * (self.total - self.done) / (self.done - before))} left"
-            click.echo(f"{self.done}/{self.total} cells{', ' + failed if failed else ''}{rest}", err=True)
+    say(f"{subject.name}: {subject.title}")
+    rows = [(p.name, type_name(p.type), show(p.default), p.rule.help) for p in describe(subject.parameters).values()]
+    show_table(("parameter", "type", "default", "meaning"), rows)
+    if subject.quantities:
+        outcomes = [
+            (column, quantity.label, ", ".join(t for t in (quantity.lower, quantity.predicted, quantity.upper) if t))
+            for column, quantity in subject.quantities.items()
+        ]
+        show_table(("outcome", "meaning", "theory"), outcomes)

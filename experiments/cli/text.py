@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +59,8 @@ def train(
     checkpoint_every: int,
 ) -> None:
     """Train a model into FOLDER. The same command goes on where an earlier one was stopped."""
+    from experiments.cli.output import say
+    from experiments.cli.progress import progress
     from simulators.gmlm.masking import parse_masks
     from simulators.gmlm.text.corpus import Vocabulary, read_corpus, split
     from simulators.gmlm.text.model import train_text
@@ -78,7 +79,7 @@ def train(
         weighting=weighting,  # type: ignore[arg-type]  # the settings check it
         seed=seed,
     )
-    with _progress(steps) as report:
+    with progress("step", steps) as task:
         _, run = train_text(
             folder,
             content,
@@ -88,10 +89,10 @@ def train(
             settings,
             validation=validation,
             checkpoint_every=checkpoint_every,
-            report=report,
+            report=lambda step, loss: task.update(step, text=f"loss {loss:.4f}", now=step == steps),
         )
     if run.started_at == steps:
-        click.echo(f"{folder} was trained to step {steps} already.")
+        say(f"{folder} was trained to step {steps} already.")
     else:
         before = f" (went on from step {run.started_at})" if run.started_at else ""
         click.echo(f"Trained to step {steps}{before}, mean loss of the last steps {run.losses[-50:].mean():.4f} nats.")
@@ -127,8 +128,7 @@ def generate(
     as_json: bool,
 ) -> None:
     """Text from the model in FOLDER, with network calls and n-gram distances to the corpus (training part)."""
-    import json
-
+    from experiments.cli.output import show_json
     from simulators.gmlm.text.corpus import read_corpus
     from simulators.gmlm.text.generation import GENERATORS
     from simulators.gmlm.text.generation import generate as sample
@@ -161,7 +161,7 @@ def generate(
             }
         )
     if as_json:
-        click.echo(json.dumps(entries, indent=1, ensure_ascii=False))
+        show_json(entries, indent=1)
         return
     for entry in entries:
         distances = ", ".join(f"{n}-gram {value:.3f}" for n, value in entry["ngram_distance"].items())  # type: ignore[attr-defined]
@@ -183,8 +183,8 @@ def generate(
 def evaluate(folder: Path, corpus: Path | None, ratios: str, limit: int, seed: int, as_json: bool) -> None:
     """Negative log-pseudolikelihood of the model in FOLDER by mask ratio, in nats per masked character."""
     import dataclasses
-    import json
 
+    from experiments.cli.output import show_json
     from simulators.gmlm.text.corpus import read_corpus
     from simulators.gmlm.text.model import evaluate as measure
     from simulators.gmlm.text.model import load_text_model
@@ -203,36 +203,10 @@ def evaluate(folder: Path, corpus: Path | None, ratios: str, limit: int, seed: i
         )
     )
     if as_json:
-        click.echo(
-            json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}, indent=1)
-        )
+        show_json({name: [dataclasses.asdict(row) for row in rows] for name, rows in parts.items()}, indent=1)
         return
     click.echo(f"Step {model.step}. Nats per masked character (standard error over windows):")
     click.echo("ratio   training          validation")
     for row, held_out in zip(parts["training"], parts["validation"], strict=True):
         cells = [f"{entry.loss:.4f} ({entry.standard_error:.4f})" for entry in (row, held_out)]
         click.echo(f"{row.ratio:<7g} {cells[0]:<17} {cells[1]}")
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int, float], None]]:
-    """A bar with the live loss on standard error; without a terminal, a line for every tenth of the way."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        shown = 0
-
-        def line(step: int, loss: float) -> None:
-            nonlocal shown
-            if step * 10 // steps > shown or step == steps:
-                shown = step * 10 // steps
-                click.echo(f"step {step}/{steps}  loss {loss:.4f}", err=True)
-
-        yield line
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("loss {task.fields[loss]}"))
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task("training", total=steps, loss="")
-        yield lambda step, loss: bars.update(task, completed=step, loss=f"{loss:.4f}")

@@ -2,10 +2,12 @@
 
 From Python::
 
-    from experiments.sweeps import open_results
-    frame = open_results("results/sweeps.sqlite").frame("subject=chain", "k<=3")
+    from experiments.sweeps import open_results, run_sweep
+    run_sweep("chain", {"coupling": "0:1:0.1", "k": [1, 2, 3]})
+    frame = open_results("results/sweeps.sqlite").frame("k<=3", subject="chain")
 """
 
 from experiments.sweeps.results import open_results
+from experiments.sweeps.sweep import run_sweep
 
-__all__ = ["open_results"]
+__all__ = ["open_results", "run_sweep"]

@@ -12,7 +12,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
@@ -78,7 +78,12 @@ def code_version(subject_name: str) -> str:
 
 def canonical(parameters: Any) -> str:
     """The text that stands for a set of parameters: JSON of all of them, names sorted."""
-    return json.dumps(plain(dataclasses.asdict(parameters)), sort_keys=True, ensure_ascii=False)
+    return canonical_text(plain(dataclasses.asdict(parameters)))
+
+
+def canonical_text(values: Mapping[str, Any]) -> str:
+    """The same of parameters that are plain data, as they are in a database."""
+    return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
 
 def compute_cell(subject: Subject, key: CellKey) -> Outcome:

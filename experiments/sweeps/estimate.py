@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
+from experiments.interrupts import held_back
 from experiments.sweeps.cell import CellKey, compute_in_this_process
-from experiments.sweeps.interrupts import held_back
 
 PATIENCE = 20.0
 """Seconds that timing may take."""
@@ -78,12 +78,3 @@ def _time_cells(sender: Connection, subject_name: str, keys: Sequence[tuple[str,
     for key in keys:
         (outcome,) = compute_in_this_process(subject_name, [key])
         sender.send(outcome.duration)
-
-
-def in_words(seconds: float) -> str:
-    """A duration for people: ``"40 s"``, ``"12 min"``, ``"3.5 h"``."""
-    if seconds < 0.01:
-        return f"{1000 * seconds:.2g} ms"
-    if seconds < 90:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -3,6 +3,7 @@
 subject = "chain"
 design = "grid"            # or "random" or "latin", with cells = 200
 seeds = 5                  # or "7..9" or [3, 8]
+name = "first"             # or ["first", "coarse"]: find the cells again by it
 
 [set]
 coupling = "0:2:0.1"       # as on the command line
@@ -20,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from theory.errors import InvalidInput
+from theory.files import read_text
 
-KEYS = ("subject", "design", "cells", "seeds", "set")
+KEYS = ("subject", "design", "cells", "seeds", "name", "set")
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class SweepFile:
     design: str | None = None
     cells: int | None = None
     seeds: str | None = None
+    names: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -43,11 +46,10 @@ def read_file(path: Path | None) -> SweepFile:
     """
     if path is None:
         return SweepFile()
+    text = read_text(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput("file", str(path), f"cannot be read: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and very deep nesting
         raise InvalidInput("file", str(path), f"is not TOML: {error}") from None
     for key in content:
         if key not in KEYS:
@@ -59,6 +61,8 @@ def read_file(path: Path | None) -> SweepFile:
         if isinstance(value, dict):
             raise InvalidInput(f"set.{name}", value, "a text, a number or a list is needed")
     seeds = content.get("seeds")
+    if seeds is not None and not isinstance(seeds, (int, str, list)):
+        raise InvalidInput("seeds", seeds, "a number, a text or a list of numbers is needed")
     if isinstance(seeds, list):
         seeds = ",".join(f"{seed}..{seed}" for seed in seeds)  # a single number would be a count
     return SweepFile(
@@ -66,8 +70,17 @@ def read_file(path: Path | None) -> SweepFile:
         _typed(content, "design", str),
         _typed(content, "cells", int),
         None if seeds is None else str(seeds),
+        _names(content),
         settings,
     )
+
+
+def _names(content: Mapping[str, Any]) -> tuple[str, ...]:
+    value = content.get("name", [])
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidInput("name", value, "a text or a list of texts is needed")
+    return tuple(names)
 
 
 def _typed(content: Mapping[str, Any], key: str, kind: type) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.sweeps.cell import CellKey, canonical
-from experiments.sweeps.design import Axis, combinations, read_axes, show
+from experiments.sweeps.design import LARGEST_DESIGN, Axis, combinations, read_axes, show
 from experiments.sweeps.subject import Subject
 from theory.errors import ExceedsMemory, InvalidInput
 from theory.memory import format_bytes
@@ -28,6 +29,8 @@ class SweepPlan:
         design: how the axes are combined.
         seeds: of every combination.
         cells: all of them, in order, without repetition.
+        drawn: combinations that the design drew, with repetitions; 0 for a grid.
+        distinct: different ones among them, or of the grid, that exist.
         left_out: combinations that do not exist (a mask larger than the sequence), by reason.
         memory: bytes of the largest cell, None where it is not known.
         largest: that cell in words.
@@ -38,6 +41,8 @@ class SweepPlan:
     design: str
     seeds: Sequence[int]
     cells: Sequence[CellKey]
+    drawn: int
+    distinct: int
     left_out: Mapping[str, int]
     memory: float | None
     largest: str
@@ -49,7 +54,8 @@ class SweepPlan:
         lines.append(
             f"  seeds {', '.join(map(str, self.seeds))}" if len(self.seeds) <= 8 else f"  {len(self.seeds)} seeds"
         )
-        lines.append(f"{len(self.cells)} cells ({self.design} design)")
+        drawn = f": {self.drawn} draws, {self.distinct} distinct" if self.drawn else ""
+        lines.append(f"{len(self.cells)} cell{'s' * (len(self.cells) != 1)} ({self.design} design{drawn})")
         for reason, count in list(self.left_out.items())[:3]:
             lines.append(f"  left out {count} combinations with {reason}")
         if len(self.left_out) > 3:
@@ -79,12 +85,18 @@ def make_plan(
 
     Raises:
         InvalidInput: an unknown parameter, an empty or malformed list, a value that is not allowed, or axes of which no
-            combination exists.
+            combination exists; too many cells, or several seeds of a subject that does not use them.
     """
+    if len(seeds) > 1 and not subject.seeded:
+        raise InvalidInput("seeds", len(seeds), f"have no effect: {subject.name} gives the same for every seed")
     axes = read_axes(subject.parameters, settings, design)
+    whole = count if count is not None and design != "grid" else math.prod(len(axis.values) for axis in axes)
+    if whole * len(seeds) > LARGEST_DESIGN:
+        raise InvalidInput("sweep", f"{whole} combinations of {len(seeds)} seeds", f"at most {LARGEST_DESIGN} cells")
     cells: dict[CellKey, None] = {}
     left_out: Counter[str] = Counter()
     memory, largest = None, ""
+    texts: set[str] = set()
     for values in combinations(axes, design, count):
         parameters = build(subject.parameters, values=values)
         try:
@@ -99,10 +111,11 @@ def make_plan(
             memory = needed
             largest = ", ".join(f"{name} = {show(value)}" for name, value in values.items()) or "the default"
         text = canonical(parameters)
+        texts.add(text)
         cells.update((CellKey(text, seed), None) for seed in seeds)
     if not cells:
         raise InvalidInput("sweep", f"{sum(left_out.values())} combinations", f"none exists: {next(iter(left_out))}")
-    return SweepPlan(subject, axes, design, seeds, list(cells), left_out, memory, largest)
+    return SweepPlan(subject, axes, design, seeds, list(cells), count or 0, len(texts), left_out, memory, largest)
 
 
 def fitting_workers(plan: SweepPlan, workers: int, free: float) -> int:

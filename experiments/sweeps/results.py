@@ -1,18 +1,21 @@
 """Results of sweeps as rows and data frames.
 
     from experiments.sweeps import open_results
-    frame = open_results("results/sweeps.sqlite").frame("subject=chain", "k<=3")
+    frame = open_results("results/sweeps.sqlite").frame("k<=3", subject="chain", sites=8)
 
-A row holds ``subject``, ``seed``, ``status`` (done or failed), every parameter, every scalar of the record (entries of
-nested dictionaries as ``outer.inner``; lists are in the records only), ``failure`` (last line of the error), and where
-it comes from: ``duration`` (seconds), ``finished``, ``code``, ``commit``, ``host`` (kind of machine) and ``packages``
-(versions). A list parameter of one value appears as that value, a
-longer one as text. An outcome that has one of these names appears as ``result.NAME``.
+A row holds ``subject``, ``seed``, ``status`` (done or failed), ``sweep`` (the names that its sweeps were given), every
+parameter, every scalar of the record (entries of nested dictionaries as ``outer.inner``; lists are in the records
+only), ``failure`` (last line of the error), and where it comes from: ``duration`` (seconds), ``finished``, ``code``,
+``commit``, ``host`` (kind of machine) and ``packages`` (versions). A list parameter of one value appears as that value,
+a longer one as text. A parameter that has one of these names appears as ``set.NAME``, an outcome that has one of them,
+or that of a parameter, as ``result.NAME``.
 
 Where a cell was computed by several versions of the code, the newest counts.
 
 A *condition* is written NAME=VALUE, with =, !=, <, <=, > or >=; for = and != several values are separated by commas or
-given as a range (``k=1..3``).
+given as a range (``k=1..3``). From Python, keywords are conditions of equality too.
+
+Nothing that a database names is imported: it may come from anybody.
 """
 
 from __future__ import annotations
@@ -46,34 +49,64 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+FIRST = ("subject", "seed", "status", "sweep")
+LAST = ("failure", "duration", "finished", "code", "commit", "host", "packages")
+
+
 class Results:
     """The cells of a database; use `open_results`."""
 
     def __init__(self, cells: Sequence[StoredCell]) -> None:
         self.cells = cells
 
-    def rows(self, *conditions: str) -> list[Row]:
+    def rows(self, *conditions: str, **equal: Any) -> list[Row]:
         """The rows that meet every condition.
 
         Raises:
             InvalidInput: a condition that cannot be read, or about a name that no row has.
         """
-        return select([row_of(cell) for cell in self.cells], conditions)
+        return select([row_of(cell) for cell in self.cells], [*conditions, *_equalities(equal)])
 
-    def records(self, *conditions: str) -> list[tuple[Row, dict[str, Any]]]:
+    def why_none(self, *conditions: str) -> str:
+        """One line on conditions that no row meets: the first that leaves nothing, and what there is instead."""
+        rows = [row_of(cell) for cell in self.cells]
+        for place, condition in enumerate(conditions):
+            kept = select(rows, [condition])
+            if rows and not kept:
+                name = _parts(condition)[0]
+                values = sorted({row.get(name) for row in rows} - {None}, key=lambda value: (str(type(value)), value))
+                shown = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+                listed = ", ".join(shown if len(shown) <= 12 else [*shown[:6], "...", *shown[-3:]])
+                among = f" where {' and '.join(conditions[:place])}" if place else ""
+                return f"no cell has {condition}; {name} is {listed or 'nowhere given'}{among}"
+            rows = kept
+        return "there are no cells"
+
+    def names(self, subject: str) -> tuple[list[str], list[str]]:
+        """Columns of a subject in its rows: parameters, and scalar outcomes."""
+        parameters: dict[str, None] = {}
+        outcomes: dict[str, None] = {}
+        for cell in self.cells:
+            if cell.subject == subject:
+                found, rest = _columns(cell)
+                parameters |= dict.fromkeys(found)
+                outcomes |= dict.fromkeys(rest)
+        return list(parameters), list(outcomes)
+
+    def records(self, *conditions: str, **equal: Any) -> list[tuple[Row, dict[str, Any]]]:
         """Row and whole record of every finished cell that meets the conditions."""
         done = [cell for cell in self.cells if cell.record is not None]
         rows = [row_of(cell) for cell in done]
-        chosen = {id(row) for row in select(rows, conditions)}
+        chosen = {id(row) for row in select(rows, [*conditions, *_equalities(equal)])}
         return [(row, from_plain(cell.record)) for row, cell in zip(rows, done, strict=True) if id(row) in chosen]
 
-    def frame(self, *conditions: str, library: str = "pandas") -> Any:
+    def frame(self, *conditions: str, library: str = "pandas", **equal: Any) -> Any:
         """The rows as a data frame of pandas, or of polars where that is asked for and installed.
 
         Raises:
             InvalidInput: as `rows`, or a library that is unknown or not installed.
         """
-        rows = self.rows(*conditions)
+        rows = self.rows(*conditions, **equal)
         if library == "pandas":
             return _pandas_frame(rows)
         if library != "polars":
@@ -109,24 +142,43 @@ def open_results(path: str | Path = DEFAULT_STORE, *, every_version: bool = Fals
 
 def row_of(cell: StoredCell) -> Row:
     """A cell as a flat row; see the module's description."""
-    row: Row = {"subject": cell.subject, "seed": cell.seed, "status": "failed" if cell.record is None else "done"}
-    row |= {name: _shown(value) for name, value in cell.parameters.items()}
-    about = {
-        "failure": None if cell.error is None else cell.error.strip().splitlines()[-1],
+    parameters, outcomes = _columns(cell)
+    return {
+        "subject": cell.subject,
+        "seed": cell.seed,
+        "status": "failed" if cell.record is None else "done",
+        "sweep": ", ".join(cell.names) or None,
+        **parameters,
+        **outcomes,
+        "failure": None if cell.error is None else (cell.error.strip().splitlines() or [""])[-1],
         "duration": cell.duration,
         "finished": cell.finished,
         "code": cell.code,
         "commit": cell.provenance.get("commit"),
-        "host": _host(cell.provenance.get("host", {})),
-        "packages": ", ".join(f"{name} {version}" for name, version in cell.provenance.get("packages", {}).items()),
+        "host": _pairs(cell.provenance.get("host"), lambda name, value: f"{value} CPUs" if name == "cpus" else value),
+        "packages": _pairs(cell.provenance.get("packages"), lambda name, value: f"{name} {value}"),
     }
-    for name, value in _scalars(cell.record or {}):
-        row[f"result.{name}" if name in row or name in about else name] = value
-    return row | about
 
 
-def _host(host: Mapping[str, Any]) -> str:
-    return ", ".join(f"{value} CPUs" if name == "cpus" else str(value) for name, value in host.items())
+def _columns(cell: StoredCell) -> tuple[Row, Row]:
+    """Parameters and scalar outcomes under their names in a row."""
+    taken = {*FIRST, *LAST}
+    parameters = {f"set.{name}" if name in taken else name: _shown(value) for name, value in cell.parameters.items()}
+    taken |= set(parameters)
+    outcomes = {f"result.{name}" if name in taken else name: value for name, value in _scalars(cell.record or {})}
+    return parameters, outcomes
+
+
+def _equalities(equal: Mapping[str, Any]) -> list[str]:
+    """Keywords as conditions."""
+    return [
+        f"{name}={','.join(map(str, value)) if isinstance(value, (list, tuple)) else value}"
+        for name, value in equal.items()
+    ]
+
+
+def _pairs(values: Any, show: Callable[[str, Any], Any]) -> str:
+    return ", ".join(str(show(name, value)) for name, value in values.items()) if isinstance(values, Mapping) else ""
 
 
 def _shown(value: Any) -> Any:
@@ -158,11 +210,16 @@ def select(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
     return [row for row in rows if all(test(row) for test in tests)]
 
 
-def _read_condition(text: str, names: set[str]) -> Callable[[Row], bool]:
-    match = _CONDITION.fullmatch(text)
+def _parts(condition: str) -> tuple[str, str, str]:
+    match = _CONDITION.fullmatch(condition)
     if match is None or not match.group(3):
-        raise InvalidInput("where", text, "is written NAME=VALUE, with =, !=, <, <=, > or >=")
+        raise InvalidInput("where", condition, "is written NAME=VALUE, with =, !=, <, <=, > or >=")
     name, relation, value = match.groups()
+    return name, relation, value
+
+
+def _read_condition(text: str, names: set[str]) -> Callable[[Row], bool]:
+    name, relation, value = _parts(text)
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]}? " if close else ""
@@ -180,6 +237,8 @@ def _read_condition(text: str, names: set[str]) -> Callable[[Row], bool]:
     except InvalidInput:
         numbers = []
     wanted = relation == "="
+    if name == "sweep":
+        return lambda row: bool(words & set((row.get("sweep") or "").split(", "))) is wanted
     return lambda row: _is_one_of(row.get(name), words, numbers) is wanted
 
 
@@ -207,8 +266,25 @@ def _arrow_ready(frame: pandas.DataFrame) -> pandas.DataFrame:
     return frame.assign(**mixed)
 
 
+_FORMULA = re.compile(r"[=+\-@\t\r]")
+_NUMBERS = re.compile(r"[-+\d.eE, ]+|[-+]?inf")
+
+
+def _harmless(frame: pandas.DataFrame) -> pandas.DataFrame:
+    """Texts that a spreadsheet would compute as formulas get an apostrophe before them, names of columns too."""
+
+    def defused(value: Any) -> Any:
+        risky = isinstance(value, str) and _FORMULA.match(value) and not _NUMBERS.fullmatch(value)
+        return f"'{value}" if risky else value
+
+    texts = {name: frame[name].map(defused) for name in frame.columns if frame[name].dtype.kind not in "biuf"}
+    return frame.assign(**texts).rename(columns=defused)
+
+
 def export(frame: pandas.DataFrame, path: Path) -> None:
     """Write a frame as Parquet or CSV, by the ending of the name; whole or not at all.
+
+    In CSV, text that a spreadsheet would take for a formula has an apostrophe before it.
 
     Raises:
         InvalidInput: another ending, or the file cannot be written.
@@ -218,7 +294,7 @@ def export(frame: pandas.DataFrame, path: Path) -> None:
     from experiments.files import write_atomically
 
     if path.suffix == ".csv":
-        write_atomically(path, frame.to_csv(index=False))
+        write_atomically(path, _harmless(frame).to_csv(index=False))
     elif path.suffix == ".parquet":
         buffer = io.BytesIO()
         _arrow_ready(frame).to_parquet(buffer, index=False)

@@ -7,15 +7,13 @@ missing are left out; the next run of the sweep computes them.
 
 from __future__ import annotations
 
-import json
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments.sweeps.store import ROW, StoreError, open_store
+from experiments.sweeps.store import ROW, StoreError, copy_with_log, open_store, read_cell
 
 PATIENCE = 10_000
 """So many numbers of rows in a row that cannot be read are taken for the end."""
@@ -37,12 +35,10 @@ def salvage(damaged: Path, target: Path) -> int:
     if target.exists():
         raise StoreError("salvage", str(target), "exists already; name a new file")
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.sqlite"
         try:
-            shutil.copy(damaged, copy)
-            log = damaged.with_name(damaged.name + "-wal")
-            if log.exists():
-                shutil.copy(log, copy.with_name(copy.name + "-wal"))
+            if damaged.exists() and not damaged.is_file():
+                raise StoreError("store", str(damaged), "is no regular file")
+            copy = copy_with_log(damaged, Path(folder))
         except OSError as error:
             raise StoreError("store", str(damaged), f"cannot be read: {error.strerror or error}") from None
         _put_length_right(copy)
@@ -52,7 +48,7 @@ def salvage(damaged: Path, target: Path) -> int:
             cells = [(*cell, sources.get(source, "{}")) for _, *cell, source in _rows(connection, "cells", ROW)]
         finally:
             connection.close()
-    whole = [cell for cell in cells if _is_whole(cell)]
+    whole = [cell for cell in cells if read_cell(cell) is not None]
     if not whole:
         raise StoreError("store", str(damaged), "holds no cell that can be read")
     with open_store(target, create=True) as store:
@@ -82,17 +78,3 @@ def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) 
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:  # no database, or one without the table
                 return
             last, missed = last + 1, missed + 1
-
-
-def _is_whole(cell: tuple[Any, ...]) -> bool:
-    """Whether every part of a cell is there and of its kind."""
-    subject, parameters, seed, code, record, error, duration, finished, provenance = cell
-    texts = [subject, parameters, code, finished, provenance, *(text for text in (record, error) if text is not None)]
-    if not (all(isinstance(text, str) for text in texts) and isinstance(seed, int) and isinstance(duration, float)):
-        return False
-    try:
-        for text in (parameters, provenance, record or "{}"):
-            json.loads(text)
-    except ValueError:
-        return False
-    return (record is None) != (error is None)

@@ -14,13 +14,19 @@ file system; the workers may be anywhere.
 and `experiments.sweeps.salvage` copies the cells that can still be read.
 
 A cell is keyed by subject, parameters (canonical JSON), seed and version of the code. A failed cell is kept with its
-error and computed again by the next run of the same sweep; a finished one never is, unless it is forgotten first.
+error and computed again by the next run of the same sweep; a finished one never is, unless it is forgotten first. A
+sweep may be named; a name is a label on its cells, of which a cell may have several.
+
+*Reading* changes nothing: the file is opened read-only, and where not even its log can be opened (a folder that only
+others may write to) a copy is read. What a file of a stranger holds is checked before it is believed.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,12 +37,13 @@ from typing import Any
 
 from experiments.sweeps.cell import CellKey, Outcome
 from theory.errors import InvalidInput
+from theory.files import parse_json
 
 APPLICATION = 0x474D4C4D
 """SQLite's application_id of our files: "GMLM"."""
 
-VERSION = 1
-"""SQLite's user_version: the layout below."""
+VERSION = 2
+"""SQLite's user_version: the layout below. Layout 1, which had no names, is read, and changed when it is written to."""
 
 LAYOUT = """
 CREATE TABLE IF NOT EXISTS provenance (id INTEGER PRIMARY KEY, content TEXT NOT NULL UNIQUE);
@@ -54,6 +61,11 @@ CREATE TABLE IF NOT EXISTS cells (
     UNIQUE (subject, code, parameters, seed),
     CHECK ((record IS NULL) <> (error IS NULL))
 );
+CREATE TABLE IF NOT EXISTS names (
+    name TEXT NOT NULL,
+    cell INTEGER NOT NULL REFERENCES cells (id) ON DELETE CASCADE,
+    PRIMARY KEY (name, cell)
+) WITHOUT ROWID;
 """
 
 ROW = ("subject", "parameters", "seed", "code", "record", "error", "duration", "finished", "provenance")
@@ -61,6 +73,9 @@ ROW = ("subject", "parameters", "seed", "code", "record", "error", "duration", "
 
 PATIENCE = 60.0
 """Seconds to wait for another process that writes to the same file."""
+
+
+NONE_HERE = "there is no such database; `gmlm sweep` makes one"
 
 
 class StoreError(InvalidInput):
@@ -80,6 +95,29 @@ class StoredCell:
     duration: float
     finished: str
     provenance: dict[str, Any]
+    names: tuple[str, ...] = ()
+
+
+def read_cell(row: Sequence[Any], names: Sequence[str] = ()) -> StoredCell | None:
+    """A cell from the values of `ROW`, with the content of its provenance; None where a part is missing or not data."""
+    subject, parameters, seed, code, record, error, duration, finished, provenance = row
+    texts = [subject, parameters, code, finished, provenance, *(text for text in (record, error) if text is not None)]
+    whole = all(isinstance(text, str) for text in texts) and isinstance(seed, int) and isinstance(duration, float)
+    if not whole or (record is None) == (error is None):
+        return None
+    try:
+        values = [parse_json(text) for text in (parameters, record or "{}", provenance)]
+    except ValueError:
+        return None
+    if not all(isinstance(value, dict) for value in values) or not all(map(_is_parameter, values[0].values())):
+        return None
+    found = None if record is None else values[1]
+    return StoredCell(subject, values[0], seed, code, found, error, duration, finished, values[2], tuple(names))
+
+
+def _is_parameter(value: Any) -> bool:
+    """A number or a word, or a list of such."""
+    return not any(isinstance(entry, (dict, list)) for entry in (value if isinstance(value, list) else [value]))
 
 
 class Store:
@@ -106,7 +144,7 @@ class Store:
         query = "SELECT parameters, seed, record IS NOT NULL, duration FROM cells WHERE subject = ? AND code = ?"
         with _explained(self.path):
             rows = self._connection.execute(query, (subject, code))
-            return {CellKey(text, seed): seconds if finished else None for text, seed, finished, seconds in rows}
+            return {CellKey(text, seed): float(seconds) if finished else None for text, seed, finished, seconds in rows}
 
     def write(self, subject: str, code: str, outcomes: Sequence[Outcome], provenance: str) -> None:
         """Keep some outcomes, all or none of them; they are on the disk when this returns.
@@ -153,68 +191,116 @@ class Store:
                 [(subject, code, cell.parameters, cell.seed) for cell in cells],
             )
 
+    def name(self, name: str, subject: str, code: str, cells: Sequence[CellKey]) -> None:
+        """Put a name on those of the cells that are here.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        with _explained(self.path), self._connection:
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO names (name, cell) SELECT ?, id FROM cells "
+                "WHERE subject = ? AND code = ? AND parameters = ? AND seed = ?",
+                [(name, subject, code, cell.parameters, cell.seed) for cell in cells],
+            )
+
     def cells(self) -> Iterator[StoredCell]:
-        """Every cell, in the order in which they were stored."""
+        """Every cell, in the order in which they were stored.
+
+        Raises:
+            StoreError: the file is damaged, or holds something that no sweep wrote.
+        """
+        columns = ", ".join(f"cells.{column}" for column in ROW[:-1])
         query = (
-            "SELECT subject, parameters, seed, code, record, error, duration, finished, content "
-            "FROM cells JOIN provenance ON provenance.id = cells.provenance ORDER BY cells.id"
+            f"SELECT cells.id, {columns}, content FROM cells JOIN provenance ON provenance.id = cells.provenance "
+            "ORDER BY cells.id"
         )
         with _explained(self.path):
-            for subject, parameters, seed, code, record, error, duration, finished, content in self._connection.execute(
-                query
-            ):
-                yield StoredCell(
-                    subject,
-                    json.loads(parameters),
-                    seed,
-                    code,
-                    None if record is None else json.loads(record),
-                    error,
-                    duration,
-                    finished,
-                    json.loads(content),
-                )
+            named: dict[int, list[str]] = {}
+            if self._connection.execute("PRAGMA user_version").fetchone()[0] > 1:
+                for cell, name in self._connection.execute("SELECT cell, name FROM names ORDER BY name"):
+                    named.setdefault(cell, []).append(str(name))
+            for number, *row in self._connection.execute(query):
+                cell = read_cell(row, named.get(number, ()))
+                if cell is None:
+                    raise sqlite3.DatabaseError(f"cell {number} is not what a sweep stores")
+                yield cell
 
 
 def open_store(path: Path, *, create: bool = False) -> Store:
-    """Open a database, to write where it is to be created if it is not there, else to read.
+    """Open a database: to write where ``create`` allows to make it if it is not there, else to read.
 
     Raises:
         StoreError: it is not there, damaged, of another program or another layout, or cannot be opened.
     """
     with _explained(path):
+        if path.exists() and not path.is_file():
+            raise StoreError("store", str(path), "is no regular file")
+        if not create:
+            return Store(path, _open_to_read(path))
         laid_out = path.exists() and _examine(path)
-        if not laid_out and not create:
-            raise StoreError("store", str(path), "there is no such database; `gmlm sweep` makes one")
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=PATIENCE)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
-        if not laid_out:
+        if laid_out != VERSION:
             _lay_out(connection)
     return Store(path, connection)
 
 
-def _examine(path: Path) -> bool:
-    """Refuse a file that is damaged or not ours, without writing to it; whether it holds our tables."""
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    if not path.exists():
+        raise StoreError("store", str(path), NONE_HERE)
     try:
+        laid_out = _examine(path)
+        connection = _connect_to_read(path)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+        # The log of the last writer needs files beside the database, which cannot be made here.
+        with tempfile.TemporaryDirectory() as folder:
+            copy = copy_with_log(path, Path(folder))
+            laid_out = _examine(copy)
+            connection = sqlite3.connect(":memory:")
+            with contextlib.closing(sqlite3.connect(copy)) as source:
+                source.backup(connection)
+    if not laid_out:
+        connection.close()
+        raise StoreError("store", str(path), NONE_HERE)
+    return connection
+
+
+def copy_with_log(path: Path, folder: Path) -> Path:
+    """A copy of a database, with the log of its last writer, in another folder."""
+    copy = folder / "copy.sqlite"
+    shutil.copyfile(path, copy)
+    log = path.with_name(path.name + "-wal")
+    if log.exists():
+        shutil.copyfile(log, copy.with_name(copy.name + "-wal"))
+    return copy
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
+
+
+def _examine(path: Path) -> int:
+    """Refuse a file that is damaged or not ours, without writing to it; the layout of our tables, 0 where none are."""
+    with contextlib.closing(_connect_to_read(path)) as connection:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables == 0:
-            return False  # another process is just making it, or was killed before it could
+            return 0  # another process is just making it, or was killed before it could
         if application != APPLICATION:
             raise StoreError("store", str(path), "is a database of another program")
-        if version != VERSION:
+        if not 1 <= version <= VERSION:
             raise StoreError("store", str(path), f"has layout {version}; this version of the package reads {VERSION}")
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found)
-        return True
-    finally:
-        connection.close()
+        return int(version)
 
 
 def _lay_out(connection: sqlite3.Connection) -> None:
@@ -236,6 +322,8 @@ def _explained(path: Path) -> Iterator[None]:
             advice = "cannot be written to"
         elif "locked" in text:
             advice = f"another process has been writing for more than {PATIENCE:.0f} s"
+        elif "no such" in text:
+            advice = f"does not hold what a sweep stores ({text})"
         else:
             advice = f"cannot be opened: {text}"
         raise StoreError("store", str(path), advice) from None

@@ -5,7 +5,8 @@ A subject is a name, a dataclass of parameters (fields made by `theory.parameter
 The rest is optional: a check that refuses parameters which do not go together, an estimate of the memory that a cell
 needs, and what its outcomes mean (label, unit, and where the theory predicts them), which is all that figures need.
 
-To sweep something new, bind it in a `Subject` and name it in `experiments.sweeps.subjects`.
+To sweep something new, bind it in a `Subject` and name it in `experiments.sweeps.subjects`, or name it as
+``module:NAME``; a plain function will do (`experiments.sweeps.subjects.function`).
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Subject:
         check: raises InvalidInput where values do not go together (a mask larger than the sequence).
         memory: bytes that a cell needs at most, about, without allocating them; None where it is not known.
         quantities: outcomes by column; those that are not listed can be drawn too, under their column's name.
+        seeded: whether the record depends on the seed; where it does not, several seeds are refused.
     """
 
     name: str
@@ -62,3 +64,4 @@ class Subject:
     check: Callable[[Any], None] = _accept
     memory: Callable[[Any], float | None] = _unknown
     quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    seeded: bool = True

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,14 @@ import pytest
 
 from experiments import records, reproduce
 from experiments.claims import load
+from experiments.files import write_json
+from experiments.report import render_report
 from experiments.reproduce import Event, plan, run
+from experiments.workers import work
 from theory.errors import InvalidInput
 from theory.parameters import build
+
+reproduce_command = import_module("experiments.cli.reproduce")  # the name in the package is the command itself
 
 SETTINGS = {
     "C7.sites": "1,2",
@@ -128,19 +136,88 @@ def test_ctrl_c_says_what_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "C8-strong-clique" / "record.json").exists()
 
 
-def test_a_claim_that_breaks_is_reported_and_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def outcome(future: Any, job: Any) -> Any:
-        if job.claim.id == "C7":
-            return records.failed(job.claim, job.parameters, job.seed, job.profile, "ZeroDivisionError: planted")
-        return future.result()
+def test_a_worker_that_is_killed_costs_its_claim_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The worker of C5, whose work is long, is killed from outside; the table and the summary name it."""
+    from experiments.cli import main
 
-    monkeypatch.setattr(reproduce, "_outcome", outcome)
-    found = run(plan(["C7", "C8"], "quick", 0, SETTINGS), tmp_path, 2)
-    assert [record["verdict"] for record in found] == ["failed", "holds"]
-    assert reproduce.exit_code(found) == 1
-    from experiments.report import render_report
+    killed: list[int] = []
+    show = reproduce_command._Progress.show
 
-    assert "planted" in render_report(found, "title")
+    def kill(self: Any, event: Event) -> None:
+        show(self, event)
+        if event.claim == "C5" and event.kind == "progress" and not killed:
+            (worker,) = multiprocessing.active_children()
+            killed.append(worker.pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+
+    monkeypatch.setattr(reproduce_command._Progress, "show", kill)
+    settings = ["--set", "C8.sites=4", "--set", "C8.cliques=3"]
+    with pytest.raises(SystemExit) as exit_:
+        main(["reproduce", "C5", "C8", *settings, "--workers", "1", "--out", str(tmp_path)])
+    out = capsys.readouterr().out
+    assert exit_.value.code == 1
+    assert killed
+    assert "WorkerDied: its process was ended by SIGKILL" in out
+    assert re.search(r"C8 .*holds", out)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert [record["verdict"] for record in summary["records"]] == ["failed", "holds"]
+    assert "WorkerDied" in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "C5-functional-inequalities" / "record.json").exists()
+
+
+def act(number: int, report: Any) -> int:
+    """A job for the test below."""
+    report(0.5, f"job {number}")
+    if number == 1:
+        raise ArithmeticError("one [/x] is too many")
+    if number == 2:
+        raise InvalidInput("number", number, "two is refused")
+    return 10 * number
+
+
+def test_what_happens_to_a_job_is_told_and_hides_nothing() -> None:
+    messages = list(work(act, [(number,) for number in range(4)], 1))
+    ends = {place: (kind, content) for place, kind, content in messages if kind not in ("started", "progress")}
+    assert [place for place, kind, _ in messages if kind == "started"] == [0, 1, 2, 3]
+    assert [content for _, kind, content in messages if kind == "progress"] == [(0.5, f"job {n}") for n in range(4)]
+    assert (ends[0], ends[3]) == (("finished", 0), ("finished", 30))
+    assert ends[1] == ("failed", "ArithmeticError: one [/x] is too many")
+    assert (ends[2][0], str(ends[2][1])) == ("refused", "number = 2: two is refused")
+
+
+def test_a_failed_claim_is_shown_and_makes_the_run_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    claim = load("C7")
+    failed = records.failed(claim, build(claim.parameters), 0, "quick", "ZeroDivisionError: [/x] \x1b[2Jplanted")
+    assert reproduce.exit_code([failed]) == 1
+    reproduce_command._print_table([failed])
+    assert "ZeroDivisionError: [/x] \\x1b[2Jplanted" in capsys.readouterr().out
+    assert "planted" in render_report([failed], "title")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: [record],
+        lambda record: {**record, "checks": ["holds"]},
+        lambda record: {**record, "table": {}},
+        lambda record: {**record, "provenance": {"duration": "long"}},
+        lambda record: {**record, "verdict": "nobody knows"},
+    ],
+)
+def test_what_is_no_record_is_computed_again(tmp_path: Path, damage: Any) -> None:
+    claim = load("C8")
+    record = records.failed(claim, build(claim.parameters), 0, "quick", "")
+    check = {"name": "n", "verdict": "holds", "margin": 1.0, "measured": 1.0, "predicted": 1.0, "relation": "<="}
+    record |= {"verdict": "holds", "checks": [check | {"tolerance": 0.0, "detail": ""}]}
+    path = records.folder(tmp_path, claim) / "record.json"
+    write_json(path, record)
+    assert records.find(tmp_path, claim, record["key"]) == record
+    write_json(path, damage(record))
+    assert records.find(tmp_path, claim, record["key"]) is None
+    path.write_text("[" * 100_000)
+    assert records.find(tmp_path, claim, record["key"]) is None
 
 
 def test_exit_codes() -> None:

@@ -22,7 +22,7 @@ from experiments.sweeps.cell import CellKey, Outcome, code_version, compute_cell
 from experiments.sweeps.plan import SweepPlan, make_plan
 from experiments.sweeps.store import open_store
 from experiments.sweeps.subjects import load_subject
-from experiments.sweeps.sweep import look_up, run_sweep
+from experiments.sweeps.sweep import compute_waiting, look_up
 from tests.experiments.sweep_subjects import CHEAP_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,7 +146,7 @@ def test_a_joined_cluster_gives_the_same_and_losing_a_worker_costs_nothing(tmp_p
 
         with open_store(path, create=True) as store:
             state = look_up(plan, store)
-            run_sweep(plan, state, store, 1, address, kill_one)
+            compute_waiting(plan, state, store, 1, address, kill_one)
         assert first.wait() == -signal.SIGKILL
     assert stored(plan, path) == reference(plan)
 
@@ -156,7 +156,7 @@ def test_cells_that_fail_or_end_their_worker_do_not_stop_the_rest(tmp_path: Path
     plan = make_plan(load_subject(CHEAP_NAME), {"a": "1..6", "mode": "fail,die,good"})
     found: list[Outcome] = []
     with open_store(path, create=True) as store:
-        run_sweep(plan, look_up(plan, store), store, 1, report=found.extend)
+        compute_waiting(plan, look_up(plan, store), store, 1, report=found.extend)
         state = look_up(plan, store)
     assert len(found) == 18
     assert len(state.finished) == 16
@@ -181,7 +181,7 @@ def test_ctrl_c_stops_cleanly_keeps_what_is_done_and_says_how_to_go_on(tmp_path:
     assert process.returncode == 130, errors
     assert "100 cells (grid design)" in output
     assert "estimate: 0.1" in output
-    lines = [line for line in errors.splitlines() if line.strip() and "left" not in line]
+    lines = [line for line in errors.splitlines() if line.strip() and not line.startswith("cells ")]
     assert lines == [lines[0], "Interrupted."]
     assert "are kept; the same command continues" in lines[0]
     with open_store(path) as store:

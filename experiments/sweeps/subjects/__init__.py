@@ -1,4 +1,4 @@
-"""The subjects, by name: every claim, the computations below, and any other as ``module:NAME``.
+"""The subjects, by name: every claim, the computations below, and any other, or a plain function, as ``module:NAME``.
 
 Modules are imported when they are asked for.
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
+import sys
+import traceback
 from importlib import import_module
 
 from experiments.claims import MODULES as CLAIMS
@@ -33,16 +36,24 @@ def load_subject(name: str) -> Subject:
     """
     if ":" in name:
         return _foreign(name)
+    own = own_subject(name)
+    if own is not None:
+        return own
+    known = [*MODULES, *CLAIMS]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise InvalidInput("subject", name, f"{hint}one of {', '.join(known)}, or MODULE:FUNCTION of your own")
+
+
+def own_subject(name: str) -> Subject | None:
+    """A subject of the workbench or a claim; None for any other name, of which nothing is imported."""
     if name in MODULES:
         subject: Subject = import_module(f"experiments.sweeps.subjects.{name}").SUBJECT
         return subject
     try:
         claim = identifier(name)
     except InvalidInput:
-        known = [*MODULES, *CLAIMS]
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise InvalidInput("subject", name, f"{hint}one of {', '.join(known)}") from None
+        return None
     from experiments.sweeps.subjects.claim import claim_subject
 
     return claim_subject(claim)
@@ -50,11 +61,19 @@ def load_subject(name: str) -> Subject:
 
 def _foreign(name: str) -> Subject:
     module, _, attribute = name.partition(":")
+    # A module of the user lies in the folder that the command is given in, as with `python -m`.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     try:
-        subject = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidInput("subject", name, f"cannot be imported: {error}") from None
-    if not isinstance(subject, Subject):
-        raise InvalidInput("subject", name, "is not a Subject (see experiments.sweeps.subject)")
-    # Workers load a subject by its name.
-    return dataclasses.replace(subject, name=name)
+        found = getattr(import_module(module), attribute)
+    except Exception as error:  # importing runs the user's module, in which anything can go wrong
+        reason = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        raise InvalidInput("subject", name, f"cannot be imported: {reason}") from None
+    if isinstance(found, Subject):
+        # Workers load a subject by its name.
+        return dataclasses.replace(found, name=name)
+    if not callable(found):
+        raise InvalidInput("subject", name, "is neither a function nor a Subject (see experiments.sweeps.subject)")
+    from experiments.sweeps.subjects.function import function_subject
+
+    return function_subject(name, found)

@@ -103,4 +103,5 @@ SUBJECT = Subject(
         "parallel": Quantity("independent parallel: log₁₀ of expected steps to leave", lower="parallel_bound"),
         "ratio": Quantity("orders of magnitude by which k-Gibbs is faster", lower="ratio_bound"),
     },
+    seeded=False,
 )

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.chains.models import MODELS, ModelSpec
+from experiments.chains.models import BINARY, MODELS, ModelSpec
 from theory.errors import InvalidInput
 from theory.laws import GRAPH_NAMES
 from theory.parameters import parameter
-
-BINARY = {"ising", "curie-weiss", "strong-clique", "random-ising", "parity"}
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,8 @@ def analyse(
     Returns:
         Plain data. ``states``; ``stationary_tv_to_target`` and ``stationary_kl_to_target`` (nats; None where the
         stationary law is not unique); ``reversible`` (with respect to the stationary law); ``spectral_gap``,
-        ``absolute_spectral_gap``, ``relaxation_time`` (steps); ``epsilon``, ``mixing_time`` (steps, worst case over all
+        ``absolute_spectral_gap``, each with ``..._interval`` [low, high] and None where rounding leaves no digit of it;
+        ``relaxation_time`` (steps); ``epsilon``, ``mixing_time`` (steps, worst case over all
         starts; None where the chain never mixes), ``mixing_time_certain``, ``mixing_time_reason``;
         ``mixing_time_bounds`` name -> [lower, upper] in steps (None: no bound at that end); ``bottleneck_ratio``;
         ``closed_classes``, ``transient_states``, ``periods``, ``classes``. Numbers that are infinite are None.
@@ -104,7 +105,9 @@ def analyse(
         "stationary_kl_to_target": None if unique is None else kullback_leibler(unique, target),
         "reversible": eigen.reversible,
         "spectral_gap": eigen.gap,
+        "spectral_gap_interval": eigen.gap_interval,
         "absolute_spectral_gap": eigen.absolute_gap,
+        "absolute_spectral_gap_interval": eigen.absolute_gap_interval,
         "relaxation_time": eigen.relaxation_time,
         "epsilon": epsilon,
         "mixing_time": mixing.steps,
@@ -171,7 +174,7 @@ def analyse_matrix_free(
     began = perf_counter()
     operator.propagate(stationary)
     product, orbits = perf_counter() - began, int(alike.max()) + 1
-    estimate = mixing_seconds(product, orbits, STEPS_PER_RELAXATION * gaps.relaxation_time)
+    estimate = mixing_seconds(product, orbits, STEPS_PER_RELAXATION * gaps.relaxation_interval[0])
     steps: float | None = None
     slowest, name = int(stationary.argmin()), "from the least likely state"
     certain, reason = False, f"left out: about {estimate:.0f} s, above the budget of {budget:.0f} s"
@@ -191,7 +194,9 @@ def analyse_matrix_free(
         "stationary_kl_to_target": kullback_leibler(stationary, law.probabilities),
         "reversible": operator.reversible,
         "spectral_gap": gaps.gap,
+        "spectral_gap_interval": gaps.gap_interval,
         "absolute_spectral_gap": gaps.absolute_gap,
+        "absolute_spectral_gap_interval": gaps.absolute_gap_interval,
         "relaxation_time": gaps.relaxation_time,
         "epsilon": epsilon,
         "mixing_time": steps,
@@ -206,7 +211,7 @@ def analyse_matrix_free(
         "residuals": residuals,
     }
     if curve:
-        until = gaps.relaxation_time if steps is None else steps
+        until = gaps.relaxation_interval[0] if steps is None else steps
         few = [slowest, int(stationary.argmax())]
         record["curve"] = _curve(operator, until, stationary, few, (name, "from the likeliest state"))
     return {name: plain(_finite(value)) for name, value in record.items()}
@@ -226,11 +231,10 @@ def _bounds(
     if minimum == 0:
         return bounds
     if reversible:
-        # A relaxation time may fall below its least value 1 by rounding.
-        bounds["relaxation time"] = relaxation_time_bounds(max(1.0, gaps.relaxation_time), minimum, epsilon)
+        bounds["relaxation time"] = relaxation_time_bounds(gaps.relaxation_interval, minimum, epsilon)
     if block_masks is not None:
         # C_P = 1/gap for block dynamics, and every upper bound on C_AT is rigorous.
-        poincare = max(1.0, 1 / gaps.gap)
+        poincare = gaps.poincare_interval[1]
         if len(stationary) <= CHANNEL_STATES:
             constant = min(tensorization_upper_bounds(MaskingChannel(law, block_masks), poincare).values())
         else:

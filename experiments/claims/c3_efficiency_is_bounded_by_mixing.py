@@ -12,7 +12,7 @@ from scipy.linalg import eigvalsh
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
-from theory.chains.spectrum import spectral_gap
+from theory.chains.spectrum import spectrum
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.estimation import WeightedPseudolikelihood, population, pseudolikelihood_information, whitened_family
@@ -142,9 +142,9 @@ def _ratios(law: ExponentialLaw, masks: MaskLaw | AdaptiveMaskLaw) -> tuple[floa
     hessian = WeightedPseudolikelihood(family, population(law, masks)).hessian(np.zeros(family.parameters))
     # In whitened coordinates I = 1 and Gamma = I_PL^{-1}.
     values = 1 / eigvalsh(information)
-    gap = spectral_gap(block_gibbs(TableConditionals(law), masks))
+    mixing = spectrum(block_gibbs(TableConditionals(law), masks)).poincare_interval[1]
     inequality = poincare_constant(law, masks).value
-    return float(values.max()), float(values.min()), 1 / gap, inequality, float(np.abs(information - hessian).max())
+    return float(values.max()), float(values.min()), mixing, inequality, float(np.abs(information - hessian).max())
 
 
 def draw_bound(data: Mapping[str, Any]) -> Figure:

@@ -161,8 +161,7 @@ def _shared_quantities(law: JointLaw, size: int, kernel: DenseOperator) -> dict[
     """What the bounds for every eps are made of."""
     model = TableConditionals(law)
     return {
-        # The relaxation time is at least 1; rounding at k = N may put it below.
-        "relaxation": max(1.0, spectrum(kernel).relaxation_time),
+        "relaxation": spectrum(kernel).relaxation_interval,
         "bottleneck": bottleneck_ratio(kernel, law.probabilities).ratio,
         "coupling": path_coupling(model, k_uniform(law.sites, size)),
         "influence": dobrushin(model) if size == 1 else None,

@@ -52,9 +52,7 @@ def measure(
         orbits = symmetric_orbits(chain, group)
         mixing = mixing_time(chain, EPSILON, alike=orbits.labels)
         gaps = lanczos_gaps(chain)
-        slow, fast = (
-            max(1.0, 1 / max(gaps.absolute_gap + sign * gaps.residual, np.finfo(float).tiny)) for sign in (-1, 1)
-        )
+        relaxation = relaxation_time_bounds(gaps.relaxation_interval, law.minimum_mass, EPSILON)
         phi = None if gaps.function is None else sweep_ratio(chain, law.probabilities, gaps.function)
         dense = None
         if sites <= DENSE_SITES:
@@ -66,9 +64,9 @@ def measure(
                 "starts": orbits.count,
                 "exact": mixing.steps,
                 "uncertainty": 0.0 if mixing.certain else 1.0,
-                "relaxation": 1 / gaps.absolute_gap,
-                "upper": relaxation_time_bounds(slow, law.minimum_mass, EPSILON)[1],
-                "lower": relaxation_time_bounds(fast, law.minimum_mass, EPSILON)[0],
+                "relaxation": gaps.relaxation_time,
+                "upper": relaxation[1],
+                "lower": relaxation[0],
                 "bottleneck": 0.0 if phi is None else bottleneck_bounds(phi, EPSILON)[0],
                 "dense": dense,
             }

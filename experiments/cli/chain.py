@@ -162,6 +162,8 @@ def _print(record: dict[str, object], title: str) -> None:
     for name, value in record.items():
         if name in {"curve", "classes", "mixing_time_bounds", "residuals"} or value == []:
             continue
+        if name.endswith("_interval") and record[name.removesuffix("_interval")] is not None:
+            continue  # the digits that are shown are known
         table.add_row(name.replace("_", " "), format_number(value))
     bounds = record["mixing_time_bounds"]
     assert isinstance(bounds, dict)

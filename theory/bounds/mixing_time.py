@@ -31,6 +31,7 @@ from theory.chains import (
 from theory.errors import InvalidInput
 
 Bounds = tuple[float, float]
+Interval = tuple[float, float]
 
 
 def mixing_time_bounds(
@@ -62,31 +63,40 @@ def mixing_time_bounds(
         raise InvalidInput("chain", f"{int((law == 0).sum())} states without mass", "restrict the chain to its support")
     bounds = {"bottleneck": bottleneck_bounds(bottleneck_ratio(operator, law).ratio, epsilon)}
     if is_reversible(operator, law):
-        bounds["relaxation time"] = relaxation_time_bounds(spectrum(operator).relaxation_time, minimum, epsilon)
+        bounds["relaxation time"] = relaxation_time_bounds(spectrum(operator).relaxation_interval, minimum, epsilon)
     if tensorization_constant is not None:
         bounds["entropy contraction"] = entropy_contraction_bounds(tensorization_constant, minimum, epsilon)
     return bounds
 
 
-def relaxation_time_bounds(relaxation_time: float, minimum_mass: float, epsilon: float = 0.25) -> Bounds:
+def relaxation_time_bounds(
+    relaxation_time: float | Interval, minimum_mass: float, epsilon: float = 0.25, log_minimum: float | None = None
+) -> Bounds:
     """From the relaxation time of a reversible chain.
 
     Args:
-        relaxation_time: 1 / absolute gap, in steps; infinite where the gap is 0.
+        relaxation_time: 1 / absolute gap, in steps; infinite where the gap is 0. An interval (low, high) that holds it
+            gives the bounds that hold for all of it.
         minimum_mass: the smallest stationary mass.
         epsilon: distance to be reached.
+        log_minimum: ln of the smallest stationary mass, where the mass itself lies below the smallest float.
 
     Raises:
         InvalidInput: an argument outside its range.
     """
-    _check(epsilon, minimum_mass)
-    if not relaxation_time >= 1:
+    logarithm = _check(epsilon, minimum_mass, log_minimum)
+    shortest, longest = relaxation_time if isinstance(relaxation_time, tuple) else (relaxation_time, relaxation_time)
+    if not 1 <= shortest <= longest:
         raise InvalidInput("relaxation_time", relaxation_time, "at least 1 step")
-    if relaxation_time == inf:
+    lower, upper = inf, inf
+    if shortest < inf:
+        lower = max(0.0, (shortest - 1) * log(1 / (2 * epsilon)))
+    elif epsilon >= 0.5:
         # An eigenvalue of modulus 1 keeps d(t) at or above 1/2, which says nothing about larger distances.
-        return (inf if epsilon < 0.5 else 0.0, inf)
-    lower = max(0.0, (relaxation_time - 1) * log(1 / (2 * epsilon)))
-    return (lower, float(ceil(relaxation_time * log(1 / (epsilon * minimum_mass)))))
+        lower = 0.0
+    if longest < inf:
+        upper = float(ceil(longest * (log(1 / epsilon) - logarithm)))
+    return (lower, upper)
 
 
 def bottleneck_bounds(ratio: float, epsilon: float = 0.25) -> Bounds:
@@ -103,26 +113,35 @@ def bottleneck_bounds(ratio: float, epsilon: float = 0.25) -> Bounds:
     return (inf if ratio == 0 else (0.5 - epsilon) / ratio, inf)
 
 
-def entropy_contraction_bounds(tensorization_constant: float, minimum_mass: float, epsilon: float = 0.25) -> Bounds:
+def entropy_contraction_bounds(
+    tensorization_constant: float, minimum_mass: float, epsilon: float = 0.25, log_minimum: float | None = None
+) -> Bounds:
     """From an upper bound on the constant C_AT of approximate tensorization of entropy.
 
-    The bound is on the chain that the constant belongs to: block dynamics with the same mask law.
+    The bound is on the chain that the constant belongs to: block dynamics with the same mask law. ``log_minimum`` as in
+    `relaxation_time_bounds`.
 
     Raises:
         InvalidInput: an argument outside its range.
     """
-    _check(epsilon, minimum_mass)
+    logarithm = _check(epsilon, minimum_mass, log_minimum)
     if not tensorization_constant >= 1:
         raise InvalidInput("tensorization_constant", tensorization_constant, "at least 1")
     if tensorization_constant == inf:
         return (0.0, inf)
     # The number of steps after which exp(-t / C) ln(1/pi_min) <= 2 eps^2; none where that holds at once.
-    steps = tensorization_constant * (log(log(1 / minimum_mass)) + log(1 / (2 * epsilon**2)))
+    steps = tensorization_constant * (log(-logarithm) + log(1 / (2 * epsilon**2)))
     return (0.0, max(steps, 0.0) + 1)
 
 
-def _check(epsilon: float, minimum_mass: float) -> None:
+def _check(epsilon: float, minimum_mass: float, log_minimum: float | None = None) -> float:
+    """ln of the smallest mass, after a check of the arguments."""
     if not 0 < epsilon < 1:
         raise InvalidInput("epsilon", epsilon, "must lie strictly between 0 and 1")
-    if not 0 < minimum_mass < 1:
-        raise InvalidInput("minimum_mass", minimum_mass, "must lie strictly between 0 and 1")
+    if log_minimum is None:
+        if not 0 < minimum_mass < 1:
+            raise InvalidInput("minimum_mass", minimum_mass, "must lie strictly between 0 and 1")
+        return log(minimum_mass)
+    if not -inf < log_minimum < 0:
+        raise InvalidInput("log_minimum", log_minimum, "must be negative and finite")
+    return log_minimum

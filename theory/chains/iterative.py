@@ -13,6 +13,7 @@ Legend: ``S`` states. Source: Levin, Peres, Wilmer, section 12.1; Lehoucq, Soren
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +23,12 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator
 
 from theory.blas import one_blas_thread
 from theory.chains.checks import check_law
+from theory.chains.gaps import Enclosure, Gaps, least
 from theory.chains.lanczos import NotConverged, extreme_eigenpairs
 from theory.chains.operator import TransitionOperator
+from theory.chains.powers import UNIT_ROUNDOFF
+from theory.chains.slow_modes import NotReversible, slowest_mode
+from theory.chains.slow_subspace import slow_gap
 from theory.errors import InvalidInput
 from theory.memory import require_memory
 
@@ -37,30 +42,31 @@ MULTIPLE = 1e-9
 """Eigenvalues this close to 1 are taken for the eigenvalue 1 of a closed class."""
 
 
-@dataclass(frozen=True)
-class IterativeGaps:
+DIGITS = 1e-6
+"""A gap whose residual is more than this part of it is computed again by a route that keeps its digits."""
+
+VECTOR_ROUNDING = 64.0
+"""Rounding of one product with the chain, in units of the roundoff: no residual is smaller."""
+
+REDUCED_STATES = 2**13
+"""Up to this many states that route may be state reduction, in the dense matrix, where the Dirichlet form does not do."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class IterativeGaps(Gaps):
     """The gaps of a large chain.
 
     Attributes:
-        gap: 1 - max Re lambda over the eigenvalues other than one 1.
-        absolute_gap: 1 - max |lambda| over the same.
         residual: largest ||A v - theta v||_2 of the eigenpairs behind the two numbers.
-        certain: whether the residual bounds the error of both (symmetrised chains).
-        method: "Lanczos" or "Arnoldi".
+        certain: whether the intervals hold the true gaps (symmetrised chains); otherwise they are the residual.
+        method: "Lanczos" or "Arnoldi", and "state reduction" or "Dirichlet form" where the gap was computed again.
         function: eigenfunction of the gap [S], unit variance under pi; None for Arnoldi.
     """
 
-    gap: float
-    absolute_gap: float
     residual: float
     certain: bool
     method: str
     function: Array | None
-
-    @property
-    def relaxation_time(self) -> float:
-        """1 / absolute gap in steps, infinite where it is 0."""
-        return 1 / self.absolute_gap if self.absolute_gap > 0 else float("inf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,10 +117,51 @@ def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolera
     # The passes over vectors are short: more than one BLAS thread would cost more than it brings.
     with one_blas_thread():
         pairs = extreme_eigenpairs(symmetrised, left, ends, tolerance)
-    top, largest = pairs[0].value, max(abs(pair.value) for pair in pairs)
-    residual = max(pair.residual for pair in pairs)
-    # A chain that falls apart has the eigenvalue 1 twice, up to rounding.
-    return IterativeGaps(max(0.0, 1 - top), max(0.0, 1 - largest), residual, True, "Lanczos", pairs[0].vector / root)
+    residual = max(pair.residual for pair in pairs) + VECTOR_ROUNDING * UNIT_ROUNDOFF
+    gap, method, vector = Enclosure.around(1 - pairs[0].value, residual), "Lanczos", pairs[0].vector
+    function = vector / root
+    if residual > DIGITS * (1 - pairs[0].value):
+        gap, method, function = _small_gap(chain, pi, symmetrised, vector, tolerance, gap)
+    # 1 + the least eigenvalue; without negative ones the gap decides.
+    low = Enclosure.around(1 + min((pair.value for pair in pairs[1:]), default=0.0), residual)
+    absolute = least([gap, low])
+    return IterativeGaps(
+        gap=gap.value,
+        absolute_gap=absolute.value,
+        gap_interval=gap.interval,
+        absolute_gap_interval=absolute.interval,
+        residual=residual,
+        certain=True,
+        method=method,
+        function=function,
+    )
+
+
+def _small_gap(
+    chain: TransitionOperator,
+    law: Array,
+    product: Callable[[Array], Array],
+    vector: Array,
+    tolerance: float,
+    rough: Enclosure,
+) -> tuple[Enclosure, str, Array]:
+    """A gap that the residual of the iteration swallows, how it was found, and its eigenfunction.
+
+    The Dirichlet form is quick, state reduction in the matrix reaches gaps of any size.
+    """
+    best, method, function = rough, "Lanczos", vector / np.sqrt(law)
+    try:
+        best, function = slow_gap(chain, law, product, vector, tolerance)
+        method = "Lanczos, Dirichlet form"
+    except NotImplementedError:
+        pass
+    if best.high - best.low > DIGITS * best.high and chain.states <= REDUCED_STATES:
+        try:
+            best, function = slowest_mode(chain.to_dense(), law)
+            method = "Lanczos, state reduction"
+        except (InvalidInput, NotReversible):  # too slow for float64, masses below it, or no memory for the matrix
+            pass
+    return best, method, function
 
 
 def arnoldi_gaps(chain: TransitionOperator, tolerance: float = 1e-8) -> tuple[IterativeLaw, IterativeGaps]:
@@ -169,7 +216,17 @@ def arnoldi_gaps(chain: TransitionOperator, tolerance: float = 1e-8) -> tuple[It
     law_residual = float(np.abs(step(law) - law).sum())
     if law_residual > tolerance:
         raise NotConverged(f"the stationary law has residual {law_residual:.2g}, above {tolerance:.2g}")
-    gaps = IterativeGaps(max(0.0, 1 - rightmost), max(0.0, 1 - largest), residual, False, "Arnoldi", None)
+    gap, absolute = Enclosure.around(1 - rightmost, residual), Enclosure.around(1 - largest, residual)
+    gaps = IterativeGaps(
+        gap=gap.value,
+        absolute_gap=absolute.value,
+        gap_interval=gap.interval,
+        absolute_gap_interval=absolute.interval,
+        residual=residual,
+        certain=False,
+        method="Arnoldi",
+        function=None,
+    )
     return IterativeLaw(law, law_residual), gaps
 
 

@@ -50,6 +50,16 @@ class TransitionOperator(ABC):
     def propagate(self, law: Array) -> Array:
         """nu P for nu of shape [S] or [B, S]."""
 
+    def dirichlet_form(self, functions: Array) -> Array:
+        """(1/2) sum_{x, y} pi(x) P(x, y) (f(x) - f(y)) (g(x) - g(y)) of all pairs of functions [S, B]: shape [B, B].
+
+        pi is the law that the operator carries. Summed over pairs of states, so that small forms keep their digits.
+
+        Raises:
+            NotImplementedError: the operator cannot go from pair to pair.
+        """
+        raise NotImplementedError
+
     @property
     def dense_bytes(self) -> int:
         """Bytes that the dense matrix takes."""

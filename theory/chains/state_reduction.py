@@ -15,6 +15,7 @@ Legend: ``S`` states. Source: Grassmann, Taksar, Heyman 1985, *Operations Resear
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class Reduction:
         return law / law.sum()
 
     def expected_cost(self, cost: Array) -> Array:
-        """Expected total of ``cost`` (>= 0, [S]) collected before state 0 is reached, from every state, [S].
+        """Expected total of ``cost`` (>= 0, [S] or [S, B]) collected before state 0 is reached, from every state.
 
         Raises:
             InvalidInput: the expectation exceeds the range of float64.
@@ -81,14 +82,20 @@ class Reduction:
             raise InvalidInput(
                 "chain", f"probability {self.leaving[1:].min():.2g}", "expected times exceed 1e308 steps"
             )
+        upper, lower, inverse = self._triangles
+        columns = cost.reshape(size, -1) * (np.arange(size) > 0)[:, None]
+        watched = solve_triangular(upper, columns, lower=False) * inverse[:, None]
+        watched[0] = 0.0
+        return np.asarray(solve_triangular(lower, watched, lower=True)).reshape(cost.shape)
+
+    @cached_property
+    def _triangles(self) -> tuple[Array, Array, Array]:
+        """I - U and I - L, whose solves only add: the off-diagonal entries enter with a minus sign; and 1 / s_n."""
+        size = len(self.leaving)
         inverse = np.ones(size)
         inverse[1:] = 1 / self.leaving[1:]
-        # Both solves only add non-negative numbers: the off-diagonal entries enter with a minus sign.
-        upper = np.eye(size) - np.triu(self.factors, 1) * inverse
-        lower = np.eye(size) - np.tril(self.factors, -1)
-        watched = solve_triangular(upper, np.where(np.arange(size) > 0, cost, 0.0), lower=False) * inverse
-        watched[0] = 0.0
-        return np.asarray(solve_triangular(lower, watched, lower=True))
+        identity = np.eye(size)
+        return identity - np.triu(self.factors, 1) * inverse, identity - np.tril(self.factors, -1), inverse
 
 
 def reduce_states(matrix: Array) -> Reduction:

@@ -107,6 +107,26 @@ class BlockMixture(TransitionOperator):
             result += self._ungroup(moved, mask)
         return result.T.reshape(law.shape)
 
+    def dirichlet_form(self, functions: Array) -> Array:
+        if self.stationary is None:
+            raise NotImplementedError
+        columns = functions.shape[1]
+        form = np.zeros((columns, columns))
+        for index, mask in enumerate(self.masks.masks):
+            # Differences from one state of the block are exact where the function hardly changes.
+            values = self._group(functions, mask)
+            values = values - values[:, :1]
+            mass = self._weights(index, mask) * self._group(self.stationary[:, None], mask)
+            kernel = self._kernel(mask)
+            if kernel.shape[1] == 1:  # redrawn whatever it was: half of (f(x) - f(y))^2 is the variance
+                values = values - kernel @ values
+                form += np.einsum("cai,ca,caj->ij", values, mass[:, :, 0], values, optimize=True)
+            else:
+                flow = 0.5 * mass * kernel
+                change = values[:, :, None] - values[:, None]
+                form += np.einsum("cabi,cab,cabj->ij", change, flow, change, optimize=True)
+        return form
+
     def _dense(self) -> Array:
         matrix = np.zeros((self.states, self.states))
         grid = matrix.reshape((self.symbols,) * (2 * self.sites))

@@ -1,4 +1,4 @@
-"""Gaps that 1 - lambda cannot tell from rounding, against high precision: values, intervals, and where there is none."""
+"""Gaps that 1 - lambda cannot tell from rounding, against high precision: values, intervals, or no number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.theory.chain_examples import random_chain, rational_rows, seeds, two_state
+from tests.theory.chain_examples import random_chain, seeds, two_state
 from theory.bounds import mixing_time_bounds, relaxation_time_bounds
 from theory.chains import DenseOperator, iterative, lanczos_gaps, spectrum
 from theory.chains.gaps import Enclosure, Gaps, least

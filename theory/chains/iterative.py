@@ -49,7 +49,7 @@ VECTOR_ROUNDING = 64.0
 """Rounding of one product with the chain, in units of the roundoff: no residual is smaller."""
 
 REDUCED_STATES = 2**13
-"""Up to this many states that route may be state reduction, in the dense matrix, where the Dirichlet form does not do."""
+"""Up to this many states state reduction, in the dense matrix, takes over where the Dirichlet form does not do."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

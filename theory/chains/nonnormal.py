@@ -19,6 +19,8 @@ Eigenvalue Problem*, ch. 2.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eig
@@ -95,10 +97,9 @@ def gaps_of_class(block: Array, law: Array, period: int) -> tuple[Complex, Enclo
     rates, moduli = 1 - values, 1 - np.abs(values)
     near = np.abs(rates) < NEAR_ONE
     if near.any():
-        try:
+        # With times beyond the range of float64 the absolute errors stay, and swallow the value.
+        with suppress(InvalidInput):
             rates[near], errors[near] = _slow_rates(block, law, int(near.sum()))
-        except InvalidInput:
-            pass  # times beyond the range of float64: the absolute errors stay, and swallow the value
         z = rates[near]
         values[near] = 1 - z
         moduli[near] = (2 * z.real - np.abs(z) ** 2) / (1 + np.abs(1 - z))  # 1 - |1 - z| without cancellation
@@ -139,4 +140,3 @@ def _power_radius(block: Array, law: Array) -> float:
         power /= power.sum(axis=1, keepdims=True)
         error = 2 * error + len(block) * EPS
     return best
-

@@ -144,7 +144,7 @@ def slowest_mode(block: Array, law: Array, alternating: bool = False) -> tuple[E
     image = inverse(vector)[:, 0]
     residual = float(np.linalg.norm(image - top * vector))
     pair = inverse(np.stack([left, right], axis=1))
-    asymmetry = abs(left @ pair[:, 1] - right @ pair[:, 0]) / (np.linalg.norm(left) * np.linalg.norm(right))
+    asymmetry = float(abs(left @ pair[:, 1] - right @ pair[:, 0]) / (np.linalg.norm(left) * np.linalg.norm(right)))
     if asymmetry > SYMMETRIC * top:
         raise NotReversible
     relative = (residual + asymmetry) / top + ROUNDING * len(law) * EPS / float(law.max())

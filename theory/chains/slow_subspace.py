@@ -6,8 +6,8 @@ one. Applying the chain a few hundred times takes out of them what is not slow, 
     E(f, g) = (1/2) sum_{x, y} pi(x) P(x, y) (f(x) - f(y)) (g(x) - g(y))
 
 is a sum over pairs of states, which the operator adds up (`TransitionOperator.dirichlet_form`): the differences of
-nearby floats are exact, so that nothing cancels. The smallest Ritz value mu of E against the variance on their span, all
-of them together, is never below the gap. With R = (I - P) f - f H the residual on the span, in the norm of pi,
+nearby floats are exact, so that nothing cancels. The smallest Ritz value mu of E against the variance on their span,
+all of them together, is never below the gap. With R = (I - P) f - f H the residual on the span, in the norm of pi,
 
     gap >= mu - |R|^2 / (delta - mu),
 

@@ -38,6 +38,7 @@ Array = NDArray[np.float64]
 Values = NDArray[np.inexact[Any]]
 """Eigenvalues: float64 where all are real, else complex128."""
 
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Spectrum(Gaps):
     """All eigenvalues of a chain, and its gaps.

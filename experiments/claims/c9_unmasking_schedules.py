@@ -45,7 +45,7 @@ DRAWN = (
     "random order, uniform sizes",
     "random order, cosine sizes",
     "masked diffusion",
-    "max probability order",
+    "confidence order",
     "entropy order",
     "sampled confidence (MaskGIT)",
 )

@@ -1,9 +1,10 @@
-"""Speed against quality of decoding by unmasking: every kind of order, its calls and its error, on benchmark laws.
+"""Speed against quality of decoding by unmasking: decoders, their calls and their error, on benchmark laws.
 
-A *series* is plain data: ``name``; ``calls``, expected network calls for T = 1..N; ``measured``, KL(p || q) in nats of
-the exact output law; ``predicted``, the same from total correlations, without the output law; ``relation``, how the two
-compare: ``equal`` where the block is a function of the tokens so far, ``bound`` where blocks are drawn, ``none`` where
-tokens and blocks are drawn together (then ``predicted`` is None); ``least``, the optimum of T steps.
+A *series* is plain data: ``decoder``, its text; ``name``, in words; ``calls``, expected network calls for T = 1..N;
+``measured``, KL(p || q) in nats of the exact output law; ``predicted``, the same from total correlations, without the
+output law; ``relation``, how the two compare: ``equal`` where the sites are a function of the tokens so far, ``bound``
+where they are drawn, ``none`` where tokens are drawn before sites are chosen (then ``predicted`` is None); ``least``,
+the optimum of T steps.
 """
 
 from __future__ import annotations
@@ -14,27 +15,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.conditionals import TableConditionals
 from theory.decoding import (
-    SIZE_PLANS,
     Frontier,
-    MaskedDiffusion,
-    RandomOrder,
-    SampledConfidence,
-    Schedule,
-    ScoredOrder,
-    Sizes,
+    KnownLaw,
+    Setting,
     SubsetEntropies,
-    UnmaskingRule,
-    cut,
     decode,
-    decoding_error,
+    divergences,
+    expected_total_correlation,
     masked_diffusion_error,
-    output_law,
+    parse,
     random_order_error,
-    rule_total_correlation,
     total_correlations,
 )
+from theory.decoding.fixed_orders import Optimal, ScheduledRule
+from theory.decoding.random_orders import MaskedDiffusion, RandomOrder
+from theory.decoding.ranking import RankedRule, SiteRule, size_plan
+from theory.decoding.rule import Rule
 from theory.laws import (
     JointLaw,
     hidden_markov_sequence,
@@ -87,72 +84,68 @@ def _mostly_diagonal(weights: Array) -> Array:
     return np.asarray(rest[:, None] + np.diag(weights - rest))
 
 
-ORDERS = {
+DECODERS = {
     "optimal": "optimal schedule",
     "left-to-right": "left-to-right blocks",
-    "random-uniform": "random order, uniform sizes",
-    "random-cosine": "random order, cosine sizes",
-    "random-geometric": "random order, geometric sizes",
+    "random-order": "random order, uniform sizes",
+    "random-order:sizes=cosine": "random order, cosine sizes",
+    "random-order:sizes=geometric": "random order, geometric sizes",
     "masked-diffusion": "masked diffusion",
-    "max-probability": "max probability order",
+    "confidence": "confidence order",
     "entropy": "entropy order",
-    "sampled-confidence": "sampled confidence (MaskGIT)",
+    "maskgit:sizes=uniform": "sampled confidence (MaskGIT)",
 }
-"""Every kind of order: the word for it, and its name."""
+"""The decoders that are compared, and their names in words."""
 
 
 def speed_and_quality(law: JointLaw, entropies: SubsetEntropies, best: Frontier) -> list[Series]:
     """The series of a law, for T = 1..N."""
-    return [series(order, law, entropies, best, range(1, law.sites + 1)) for order in ORDERS]
+    model = KnownLaw(law)
+    return [series(decoder, model, entropies, best, range(1, law.sites + 1)) for decoder in DECODERS]
 
 
-def series(order: str, law: JointLaw, entropies: SubsetEntropies, best: Frontier, steps: Sequence[int]) -> Series:
-    """One kind of order on a law.
+def series(decoder: str, model: KnownLaw, entropies: SubsetEntropies, best: Frontier, calls: Sequence[int]) -> Series:
+    """One decoder on a law.
 
     Args:
-        order: a key of `ORDERS`.
-        law: p.
+        decoder: its name and options.
+        model: the law p.
         entropies: of the subsets of its sites.
         best: its optimal schedules.
-        steps: numbers of steps T, each in 1..N.
+        calls: numbers of calls T.
+
+    Raises:
+        InvalidInput: a decoder that does not exist, or T that it cannot spend.
     """
-    name = ORDERS[order]
-    kind, _, plan = order.partition("-")
-    sizes = [SIZE_PLANS[plan if kind == "random" else "uniform"](law.sites, count) for count in steps]
-    if order == "optimal":
-        result = _fixed(name, law, [best.schedules[t - 1] for t in steps], [float(best.errors[t - 1]) for t in steps])
-    elif order == "left-to-right":
-        blocks = [cut(range(law.sites), plan) for plan in sizes]
-        result = _fixed(name, law, blocks, [float(total_correlations(entropies, s).sum()) for s in blocks])
-    elif kind == "random":
-        curve = entropies.information_curve()
-        mean_errors = [random_order_error(curve, plan) for plan in sizes]
-        result = _rules(name, "bound", law, [RandomOrder(plan) for plan in sizes], mean_errors)
-    elif order == "masked-diffusion":
-        curve = entropies.information_curve()
-        weights = [np.full(count, 1 / count) for count in steps]
-        mean_errors = [masked_diffusion_error(curve, w) for w in weights]
-        result = _rules(name, "bound", law, [MaskedDiffusion(w) for w in weights], mean_errors)
-    elif order == "sampled-confidence":
-        result = _rules(name, "none", law, [SampledConfidence(plan) for plan in sizes], None)
-    else:
-        rules = [ScoredOrder(order.replace("-", " "), Sizes(plan)) for plan in sizes]
-        result = _rules(name, "equal", law, rules, [rule_total_correlation(law, rule) for rule in rules])
-    result["least"] = [float(best.errors[t - 1]) for t in steps]
-    return result
+    rule = parse(decoder)
+    decoded = [decode(model, rule, count) for count in calls]
+    predictions = [_predicted(rule, model, entropies, best, count) for count in calls]
+    relation = predictions[0][0]
+    return {
+        "decoder": decoder,
+        "name": DECODERS.get(decoder, decoder),
+        "relation": relation,
+        "calls": [found.expected_calls for found in decoded],
+        "measured": [divergences(model.law, found.law).kl for found in decoded],
+        "predicted": None if relation == "none" else [value for _, value in predictions],
+        "least": [float(best.errors[min(count, model.sites) - 1]) for count in calls],
+    }
 
 
-def _fixed(name: str, law: JointLaw, schedules: Sequence[Schedule], predicted: list[float]) -> Series:
-    model = TableConditionals(law)
-    measured = [decoding_error(law, output_law(model, schedule)) for schedule in schedules]
-    calls = [float(schedule.length) for schedule in schedules]
-    return {"name": name, "relation": "equal", "calls": calls, "measured": measured, "predicted": predicted}
-
-
-def _rules(
-    name: str, relation: str, law: JointLaw, rules: Sequence[UnmaskingRule], predicted: list[float] | None
-) -> Series:
-    decoded = [decode(TableConditionals(law), rule) for rule in rules]
-    measured = [decoding_error(law, result.law) for result in decoded]
-    calls = [result.expected_calls for result in decoded]
-    return {"name": name, "relation": relation, "calls": calls, "measured": measured, "predicted": predicted}
+def _predicted(
+    rule: Rule, model: KnownLaw, entropies: SubsetEntropies, best: Frontier, calls: int
+) -> tuple[str, float]:
+    """How the sum of total correlations compares with KL(p || q), and the sum, from entropies alone where it can."""
+    if not isinstance(rule, SiteRule) or rule.looks_at == "drawn" or not rule.draws_from_network or rule.block:
+        return "none", float("nan")
+    setting = Setting.of(model, calls)
+    if isinstance(rule, Optimal):
+        return "equal", float(best.errors[calls - 1])
+    if isinstance(rule, ScheduledRule):
+        return "equal", float(total_correlations(entropies, rule.schedule(setting)).sum())
+    if isinstance(rule, RandomOrder):
+        return "bound", random_order_error(entropies.information_curve(), size_plan(setting, rule.sizes))
+    if isinstance(rule, MaskedDiffusion):
+        return "bound", masked_diffusion_error(entropies.information_curve(), np.full(calls, 1 / calls))
+    one_path = isinstance(rule, RankedRule) and rule.replayable(setting)
+    return "equal" if one_path else "bound", expected_total_correlation(model, rule, calls)

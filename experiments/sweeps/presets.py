@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.decoding.speed_quality import ORDERS
+from experiments.decoding.speed_quality import DECODERS
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure
 from experiments.sweeps.design import show
 from experiments.sweeps.drawing import curve, draw_heat_map, draw_lines, numbers, values_of
@@ -99,22 +99,22 @@ def draw_sample_efficiency(subject: Subject, rows: Sequence[Row]) -> Figure:
 
 
 def draw_frontier(subject: Subject, rows: Sequence[Row]) -> Figure:
-    """Error against expected network calls, a line for each order; the steps T run along it."""
+    """Error against expected network calls, a line for each decoder; the calls T asked for run along it."""
     figure, (axes,) = new_figure(1, 1, 8.6, 4.6)
-    words = [order for order in ORDERS if order in {row["order"] for row in rows}][: len(MARKERS)]
-    for index, order in enumerate(words):
-        mine = [row for row in rows if row["order"] == order]
-        steps = values_of(mine, "steps")
-        of_steps = [[row for row in mine if row["steps"] == step] for step in steps]
-        calls = [float(np.median(numbers(group, "calls"))) for group in of_steps]
-        errors = [np.maximum(numbers(group, "error"), FLOOR) for group in of_steps]
+    present = {row["decoder"] for row in rows}
+    texts = [text for text in DECODERS if text in present] + sorted(present - set(DECODERS))
+    for index, text in enumerate(texts[: len(MARKERS)]):
+        name, mine = DECODERS.get(text, text), [row for row in rows if row["decoder"] == text]
+        of_calls = [[row for row in mine if row["calls"] == count] for count in values_of(mine, "calls")]
+        calls = [float(np.median(numbers(group, "expected_calls"))) for group in of_calls]
+        errors = [np.maximum(numbers(group, "error"), FLOOR) for group in of_calls]
         middle = [float(np.median(group)) for group in errors]
-        axes.plot(calls, middle, MARKERS[index] + "-", color=COLOURS[index], linewidth=0.8, label=ORDERS[order])
+        axes.plot(calls, middle, MARKERS[index] + "-", color=COLOURS[index], linewidth=0.8, label=name)
         low, high = [group.min() for group in errors], [group.max() for group in errors]
         if low != high:
             axes.fill_between(calls, low, high, color=COLOURS[index], alpha=0.12, linewidth=0)
         for column, line in (("predicted", "--"), ("bound", ":")):
-            theory = [float(np.median(numbers(group, column))) for group in of_steps]
+            theory = [float(np.median(numbers(group, column))) for group in of_calls]
             if np.isfinite(theory).any():
                 axes.plot(calls, np.maximum(theory, FLOOR), line, color=COLOURS[index])
     axes.plot([], [], "--", color="0.4", label="theory: sum of total correlations")
@@ -162,15 +162,16 @@ PRESETS = {
         draw_sample_efficiency,
     ),
     "unmasking-frontier": Preset(
-        "Network calls against error of unmasking orders",
+        "Network calls against error of decoders",
         "unmasking",
-        frozenset({"order", "steps"}),
+        frozenset({"decoder", "calls"}),
         (
             "unmasking",
             "--set",
-            "order=optimal,left-to-right,random-uniform,random-cosine,masked-diffusion,entropy,sampled-confidence",
+            "decoder=optimal,left-to-right,random-order,random-order:sizes=cosine,masked-diffusion,entropy,"
+            "maskgit:sizes=uniform",
             "--set",
-            "steps=1..6",
+            "calls=1..6",
             "--set",
             "model=random-ising",
             "--set",

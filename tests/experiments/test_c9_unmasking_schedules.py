@@ -15,7 +15,7 @@ from experiments.claims import load
 from experiments.decoding import speed_quality
 from experiments.figures import render
 from theory.conditionals import ConditionalModel, TemperedConditionals
-from theory.decoding import Frontier, Schedule, one_shot, output_law
+from theory.decoding import Frontier, Schedule, one_shot, output_law, parse
 from theory.laws import JointLaw
 from theory.parameters import build
 
@@ -104,8 +104,8 @@ def test_a_dropped_step_of_the_blocks_is_reported(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_wrong_decision_tree_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = speed_quality.rule_total_correlation
-    monkeypatch.setattr(speed_quality, "rule_total_correlation", lambda *a: true(*a) * (1 + 1e-6))
+    true = speed_quality.expected_total_correlation
+    monkeypatch.setattr(speed_quality, "expected_total_correlation", lambda *a: true(*a) * (1 + 1e-6))
     assert violated(small_findings()) == {ORDERS}
 
 
@@ -129,7 +129,7 @@ def test_a_suboptimal_optimum_is_reported(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_decoding_that_ends_early_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    # All orders are replaced by a single parallel step: N "steps" leave the error of one.
-    true = speed_quality.output_law
-    monkeypatch.setattr(speed_quality, "output_law", lambda model, s: true(model, one_shot(s.sites)))
+    # All decoders are replaced by a single parallel step: N "steps" leave the error of one.
+    true = speed_quality.decode
+    monkeypatch.setattr(speed_quality, "decode", lambda model, rule, calls: true(model, parse("one-shot"), 1))
     assert {ORDERS, END} <= violated(small_findings())

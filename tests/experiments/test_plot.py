@@ -26,8 +26,8 @@ SMALL = {
     "escape-time": {"coupling": "0.5,1,2", "clique": "2..6", "sites": "6"},
     "sample-efficiency": {"coupling": "0,0.5,1", "k": "1..3", "sites": "3"},
     "unmasking-frontier": {
-        "order": "optimal,random-uniform,entropy",
-        "steps": "1..3",
+        "decoder": "optimal,random-order,entropy",
+        "calls": "1..3",
         "model": "random-ising",
         "sites": "3",
     },

@@ -19,7 +19,7 @@ from tests.experiments.test_p_claims import train
 from tests.experiments.test_results import run
 from tests.experiments.translation_stand_in import StandInDecoding, stand_in_laws
 from theory.conditionals import TableConditionals
-from theory.decoding import RandomOrder, decode, decoding_error, uniform_sizes
+from theory.decoding import decoding_error, mixture_output_law, random_order, uniform_sizes
 from theory.errors import InvalidInput
 from theory.parameters import build
 
@@ -72,11 +72,11 @@ def test_information_lies_between_its_bounds() -> None:
 
 def test_unmasking_agrees_with_the_output_law() -> None:
     law = build_law(ModelSpec("random", 3, 2, seed=2))
-    found = record("unmasking", 2, model="random", sites=3, steps=2, order="random-uniform")
-    decoded = decode(TableConditionals(law), RandomOrder(uniform_sizes(3, 2)))
-    np.testing.assert_allclose(found["error"], decoding_error(law, decoded.law))
+    found = record("unmasking", 2, model="random", sites=3, calls=2, decoder="random-order")
+    mixed = mixture_output_law(TableConditionals(law), random_order(3, uniform_sizes(3, 2)))
+    np.testing.assert_allclose(found["error"], decoding_error(law, mixed))
     assert found["error"] <= found["bound"]
-    exact = record("unmasking", 2, model="random", sites=3, steps=2, order="entropy")
+    exact = record("unmasking", 2, model="random", sites=3, calls=2, decoder="entropy")
     np.testing.assert_allclose(exact["error"], exact["predicted"])
 
 
@@ -134,7 +134,9 @@ def test_a_claim_brings_its_verdict() -> None:
         ("escape", {"clique": 13, "sites": 12}),
         ("escape", {"coupling": 0.05}),
         ("information", {"k": 7, "sites": 6}),
-        ("unmasking", {"steps": 7, "sites": 6}),
+        ("unmasking", {"calls": 7, "sites": 6}),
+        ("unmasking", {"decoder": "beam"}),
+        ("unmasking", {"decoder": "llada:theta=1"}),
         ("training", {"masks": "k=9"}),
         ("training", {"width": 3}),
     ],

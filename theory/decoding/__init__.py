@@ -1,16 +1,8 @@
-"""Decoding by unmasking: schedules, their exact output laws, adaptive orders, and the best schedules (claim C9)."""
+"""Decoding: the rules of masked and diffusion models, their exact output laws, and the best schedules (claim C9)."""
 
 from theory.decoding.entropies import SubsetEntropies, binary_exchangeable_curve
+from theory.decoding.enumeration import Decoded, Divergences, decode, divergences, expected_total_correlation
 from theory.decoding.optimal import Frontier, SizeFrontier, optimal_schedules, optimal_sizes
-from theory.decoding.orders import (
-    SCORES,
-    Amount,
-    ConfidenceThreshold,
-    EntropyBudget,
-    SampledConfidence,
-    ScoredOrder,
-    Sizes,
-)
 from theory.decoding.output_law import (
     decoding_error,
     masked_diffusion_error,
@@ -20,15 +12,9 @@ from theory.decoding.output_law import (
     random_order_error,
     total_correlations,
 )
-from theory.decoding.rules import (
-    ContentRule,
-    Decoded,
-    MaskedDiffusion,
-    RandomOrder,
-    UnmaskingRule,
-    decode,
-    rule_total_correlation,
-)
+from theory.decoding.registry import RULES, parse
+from theory.decoding.rule import Predictor, Rule, Setting
+from theory.decoding.sampling import Sampled, sample
 from theory.decoding.schedules import (
     SIZE_PLANS,
     Schedule,
@@ -44,31 +30,32 @@ from theory.decoding.schedules import (
     sequential,
     uniform_sizes,
 )
+from theory.decoding.tables import ConditionalTables, FunctionPredictor, KnownLaw
 
 __all__ = [
-    "SCORES",
+    "RULES",
     "SIZE_PLANS",
-    "Amount",
-    "ConfidenceThreshold",
-    "ContentRule",
+    "ConditionalTables",
     "Decoded",
-    "EntropyBudget",
+    "Divergences",
     "Frontier",
-    "MaskedDiffusion",
-    "RandomOrder",
-    "SampledConfidence",
+    "FunctionPredictor",
+    "KnownLaw",
+    "Predictor",
+    "Rule",
+    "Sampled",
     "Schedule",
     "ScheduleLaw",
-    "ScoredOrder",
+    "Setting",
     "SizeFrontier",
-    "Sizes",
     "SubsetEntropies",
-    "UnmaskingRule",
     "binary_exchangeable_curve",
     "cosine_sizes",
     "cut",
     "decode",
     "decoding_error",
+    "divergences",
+    "expected_total_correlation",
     "geometric_sizes",
     "left_to_right",
     "masked_diffusion",
@@ -80,9 +67,10 @@ __all__ = [
     "optimal_schedules",
     "optimal_sizes",
     "output_law",
+    "parse",
     "random_order",
     "random_order_error",
-    "rule_total_correlation",
+    "sample",
     "sequential",
     "total_correlations",
     "uniform_sizes",

@@ -13,6 +13,7 @@ proportion to w (Plackett-Luce); Yellott 1977, Kool et al. 2019 (arXiv:1903.0605
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,15 +108,34 @@ class Enumerated(Choices):
         self.probability = self.probability[rows] * probability
 
     def tokens(self, laws: Array, where: Flags) -> tuple[Integers, Integers]:
-        rows = np.arange(len(where))
-        drawn = np.zeros(where.shape, dtype=np.int64)
-        settled = np.zeros(laws.shape[2])
-        settled[0] = 1.0
-        for site in np.flatnonzero(where.any(axis=0)):
-            again, token = self.index(np.where(where[rows, site, None], laws[rows, site], settled))
-            rows, drawn = rows[again], drawn[again]
-            drawn[:, site] = token
-        return rows, drawn
+        symbols = laws.shape[2]
+        chosen = where.sum(axis=1)
+        require_memory(
+            8.0 * float((float(symbols) ** chosen).sum()) * (where.shape[1] + 3),
+            "successors",
+            f"tokens of up to {int(chosen.max(initial=0))} sites",
+            "the partial sequences that one step can lead to",
+        )
+        rows: list[Integers] = []
+        drawn: list[Integers] = []
+        probability: list[Array] = []
+        # Rows with the same sites to fill are done together.
+        example, group = distinct(where)
+        for number, sites in enumerate(np.flatnonzero(where[e]) for e in example):
+            members = np.flatnonzero(group == number)
+            mass = np.ones((len(members), 1))
+            for site in sites:
+                mass = (mass[:, :, None] * laws[members, site][:, None, :]).reshape(len(members), -1)
+            row, value = np.nonzero(mass)
+            tokens = np.zeros((len(row), where.shape[1]), dtype=np.int64)
+            for site in sites[::-1]:
+                value, tokens[:, site] = np.divmod(value, symbols)
+            rows.append(members[row])
+            drawn.append(tokens)
+            probability.append(mass[mass > 0])
+        parents = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        self._keep(parents, np.concatenate(probability) if rows else np.zeros(0))
+        return parents, np.concatenate(drawn) if rows else np.zeros(where.shape, dtype=np.int64)
 
     def coins(self, probability: Array) -> tuple[Integers, Flags]:
         rows = np.arange(len(probability))
@@ -182,7 +202,24 @@ class Drawn(Choices):
 
 
 def distinct(keys: NDArray) -> tuple[Integers, Integers]:
-    """The distinct rows of a table [R, K]: an example of each [D], and the number of each row's group [R]."""
-    packed = np.ascontiguousarray(keys).view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).reshape(-1)
-    _, example, group = np.unique(packed, return_index=True, return_inverse=True)
-    return example, group.reshape(-1)
+    """The distinct rows of a table of whole numbers [R, K]: an example of each [D], and the group of each row [R]."""
+    keys = np.ascontiguousarray(keys, dtype=np.int64)
+    low, high = (keys.min(axis=0), keys.max(axis=0)) if len(keys) else (np.zeros(1), np.zeros(1))
+    spans = [int(top) - int(bottom) + 1 for bottom, top in zip(low, high, strict=True)]
+    count = prod(spans)
+    if count > 2**62:
+        packed = keys.view(np.dtype((np.void, keys.dtype.itemsize * keys.shape[1]))).reshape(-1)
+        _, example, group = np.unique(packed, return_index=True, return_inverse=True)
+        return example, group.reshape(-1)
+    # One number for each row.
+    code = np.zeros(len(keys), dtype=np.int64)
+    for column, span in enumerate(spans):
+        if span > 1:
+            code = code * span + (keys[:, column] - low[column])
+    if count > 4 * len(keys) + 2**16:
+        _, example, group = np.unique(code, return_index=True, return_inverse=True)
+        return example, group.reshape(-1)
+    where = np.full(count, -1)
+    where[code[::-1]] = np.arange(len(keys) - 1, -1, -1)
+    present = where >= 0
+    return where[present], (np.cumsum(present) - 1)[code]

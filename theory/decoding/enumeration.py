@@ -8,6 +8,7 @@ Legend: ``R`` states of a step, ``N`` sites, ``q`` symbols.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ from theory.states import require_states, state_index
 
 Array = NDArray[np.float64]
 
-SUCCESSORS_AT_ONCE = 2**16
+SUCCESSORS_AT_ONCE = 2**13
 """States are expanded in chunks that lead to about as many successors, if each site had every token."""
 
 
@@ -96,12 +97,9 @@ def _step(
     setting: Setting, rule: Rule, step: int, state: State, mass: Array, worst: Array, model: Predictor
 ) -> tuple[State, Array, Array, float]:
     """All states after one step, merged chunk by chunk, with their masses, worst calls, and the calls expected."""
-    hidden = int((state.tokens == setting.symbols).sum(axis=1).max()) if not rule.remasks else setting.sites
-    chunk = max(1, SUCCESSORS_AT_ONCE // (setting.symbols + 1) ** hidden)
     parts: list[tuple[State, Array, Array]] = []
     spent = 0.0
-    for first in range(0, len(mass), chunk):
-        rows = np.arange(first, min(first + chunk, len(mass)))
+    for rows in _chunks(setting, rule, state):
         branches: Branches = rule.branches(setting, step, state.rows(rows), model)
         parent = rows[branches.parent]
         weights = mass[parent] * branches.probability
@@ -114,6 +112,17 @@ def _step(
     return *_merged(
         whole, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
     ), spent
+
+
+def _chunks(setting: Setting, rule: Rule, state: State) -> Iterator[NDArray[np.int64]]:
+    """The rows in groups that lead to about `SUCCESSORS_AT_ONCE` successors at most."""
+    hidden = np.full(len(state.tokens), setting.sites)
+    if not rule.remasks:
+        hidden = (state.tokens == setting.symbols).sum(axis=1)
+    for count in np.unique(hidden):
+        rows = np.flatnonzero(hidden == count)
+        size = max(1, SUCCESSORS_AT_ONCE // (setting.symbols + 1) ** int(count))
+        yield from (rows[first : first + size] for first in range(0, len(rows), size))
 
 
 def _merged(state: State, mass: Array, worst: Array) -> tuple[State, Array, Array]:

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from simulators.gmlm.induced import Predict
 from theory.conditionals import temper
-from theory.decoding.orders import TIE_DECIMALS
+from theory.decoding.token_laws import TIE_DECIMALS
 from theory.errors import InvalidInput
 
 Array = NDArray[np.float64]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from math import comb
 from unittest import mock
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -21,17 +23,21 @@ from tests.theory.chain_examples import (
     random_reversible,
     seeds,
     sizes,
+    solve_rational,
     two_state,
 )
 from theory.chains import (
     Composition,
     DenseOperator,
+    NotMixedBy,
     geometric_times,
     mixing_time,
+    mixing_time_from,
     stationary_law,
     stationary_laws,
     total_variation_curve,
 )
+from theory.chains.exact_powers import FixedPoint, exact_mixing_time
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import ising_on, named_graph
@@ -213,14 +219,17 @@ def test_long_times_by_doubling() -> None:
     found = mixing_time(two_state(a, a), 0.25)
     assert found.steps == math.ceil(math.log(2) / -math.log1p(-2 * a))
     assert found.distance <= 0.25 < found.previous_distance
-    # d changes by about 1e-9 per step there, less than the bound on the rounding error after 10^8 steps.
-    assert not found.certain
+    # d changes by about 1e-9 a step there, less than the rounding error of float64 after 10^8 steps may be.
+    assert found.certain
+    assert "exact powers" in found.reason
 
 
 def test_nearly_reducible() -> None:
     found = mixing_time(two_state(1e-15, 2e-15), 0.25)
-    assert found.steps == pytest.approx(math.log(8 / 3) / 3e-15, rel=1e-6)
-    assert not found.certain
+    with mpmath.workdps(60):
+        a, b = mpmath.mpf(1e-15), mpmath.mpf(2e-15)
+        exact = mpmath.ceil(mpmath.log(b / (a + b) / 0.25) / -mpmath.log1p(-a - b))
+    assert (found.steps, found.certain) == (int(exact), True)
 
 
 def test_chains_that_never_mix_say_why() -> None:
@@ -289,3 +298,118 @@ def test_geometric_times() -> None:
     assert (times[0], times[1], times[-1]) == (0, 1, 1000)
     assert (np.diff(times) > 0).all()
     assert list(geometric_times(1)) == [0, 1]
+
+
+@given(seeds, st.integers(2, 4), st.sampled_from([0.05, 0.25, 0.6]))
+def test_exact_powers_against_rational_arithmetic(seed: int, states: int, epsilon: float) -> None:
+    generator = np.random.default_rng(seed)
+    off = np.floor(2**11 * random_chain(seed, states)).astype(int)
+    np.fill_diagonal(off, 0)
+    whole = off + np.diag(2**12 - off.sum(axis=1))  # P times 2^12, so that P^t times 2^(12 t) is whole
+    found = exact_mixing_time(whole / 2.0**12, np.arange(states), epsilon)
+    equations = [[Fraction(int(whole[y, x])) - 2**12 * int(x == y) for y in range(states)] for x in range(states - 1)]
+    law = solve_rational([*equations, [Fraction(1)] * states], [Fraction(0)] * (states - 1) + [Fraction(1)])
+    assume(found.steps < 300)
+    assert found.certain
+    power, distances = (
+        np.array([[int(x == y) for y in range(states)] for x in range(states)], dtype=object),
+        [Fraction(2)],
+    )
+    for time in range(found.steps + 1):
+        rows = [[Fraction(entry, 2 ** (12 * time)) for entry in row] for row in power]
+        distances.append(max(sum(abs(a - b) for a, b in zip(row, law, strict=True)) / 2 for row in rows))
+        power = power @ whole.astype(object)
+    assert distances[-1] <= Fraction(epsilon) < distances[-2]
+    assert found.distance == pytest.approx(float(distances[-1]), rel=1e-14)
+    # One initial law: no start's time, but its own.
+    initial = generator.dirichlet(np.ones(states))
+    single = exact_mixing_time(whole / 2.0**12, initial[None, :], epsilon)
+    assert single.steps <= found.steps
+
+
+@pytest.mark.parametrize(("a", "b"), [(3e-20, 7e-21), (1e-60, 3e-60), (1e-18, 3e-19)])
+def test_integers_beyond_float64(a: float, b: float) -> None:
+    """Two states: d(t) = max(a, b) / (a + b) (1 - a - b)^t."""
+    found = mixing_time(two_state(a, b), 0.2)
+    with mpmath.workdps(120):
+        x, y = mpmath.mpf(a), mpmath.mpf(b)
+        exact = int(mpmath.ceil(mpmath.log(mpmath.mpf(0.2) * (x + y) / max(x, y)) / mpmath.log1p(-x - y)))
+    assert (found.steps, found.certain) == (exact, True)
+    assert "exact powers" in found.reason
+
+
+def test_a_distance_that_equals_epsilon_counts_as_within_and_is_not_called_certain() -> None:
+    found = exact_mixing_time(hypercube_resampling(2), np.arange(4), 0.25)  # d(1) = 1/4
+    assert (found.steps, found.certain) == (1, False)
+
+
+def test_rows_that_rounding_left_above_one_keep_their_sum() -> None:
+    """0.1 + 0.2 + 0.7 is above 1 in binary, and there is no diagonal to give way."""
+    assert Fraction(0.1) + Fraction(0.2) + Fraction(0.7) != 1
+    matrix = np.array([[0, 0.1, 0.2, 0.7], [0.7, 0, 0.1, 0.2], [0.2, 0.7, 0, 0.1], [0.1, 0.2, 0.7, 0]])
+    numbers = FixedPoint(4, 100)
+    parts = numbers.stochastic(matrix, np.arange(4))
+    assert numbers.sums(parts) == [2**numbers.bits] * 4
+    assert parts.min() >= 0
+    assert exact_mixing_time(matrix, np.arange(4), 0.25).steps == mixing_time(matrix).steps
+
+
+def test_what_is_too_long_says_so() -> None:
+    with mock.patch("theory.chains.exact_powers.MOST_OPERATIONS", 1e3), pytest.raises(NotMixedBy) as caught:
+        mixing_time(two_state(1e-30, 1e-30))
+    assert caught.value.value == 2**52
+    with pytest.raises(NotMixedBy, match="maximum = 1000"):
+        mixing_time(two_state(1e-30, 1e-30), maximum=1000)
+
+
+def test_a_transient_start_keeps_the_share_of_each_cyclic_class() -> None:
+    """0 -> 1 with .9 or 2 with .1, and 1 <-> 2 for ever: the distance from 0 stays at |.9 - .5| = .4."""
+    matrix = [[0, 0.9, 0.1], [0, 0, 1], [0, 1, 0]]
+    never = mixing_time(matrix, 0.25, starts=[0])
+    assert never.steps == math.inf
+    assert never.certain
+    assert (never.distance, never.previous_distance, never.worst_start) == (None, None, None)
+    assert never.reason == "periodic: period 2, so that the distance stays at or above 0.4"
+    assert mixing_time(matrix, 0.45, starts=[0]).steps == 1
+    assert mixing_time(matrix, 0.25).reason.endswith("1 - 1/2")
+    # With a geometric delay the shares change: in C_0 at even times with (.9 + .1 / 2) / (1 + 1 / 2) = .6333...
+    delayed = [[0.5, 0.45, 0.05], [0, 0, 1], [0, 1, 0]]
+    assert "0.133333" in mixing_time(delayed, 0.1, starts=[0]).reason
+    assert mixing_time(delayed, 0.14, starts=[0]).steps < math.inf
+
+
+@given(seeds, st.integers(2, 4))
+def test_limits_of_periodic_chains_by_brute_force(seed: int, period: int) -> None:
+    generator = np.random.default_rng(seed)
+    cycle = np.zeros((period + 3, period + 3))
+    cycle[np.arange(period), (np.arange(period) + 1) % period] = 1.0
+    cycle[period:] = generator.dirichlet(np.full(period + 3, 0.5), size=3)
+    power = np.linalg.matrix_power(cycle, period * 2**30)
+    limit = 0.5 * abs(power[period, :period] - 1 / period).sum()
+    assume(0.02 < limit < 0.98)
+    assert mixing_time(cycle, limit - 0.01, starts=[period]).steps == math.inf
+    assert mixing_time(cycle, limit + 0.01, starts=[period]).steps < math.inf
+
+
+@given(seeds, st.integers(2, 7), st.sampled_from([0.05, 0.25]))
+def test_mixing_time_from_a_law(seed: int, states: int, epsilon: float) -> None:
+    matrix = random_chain(seed, states)
+    start = np.random.default_rng(seed).dirichlet(np.ones(states))
+    law, steps = start, 0
+    target = stationary_law(matrix).law
+    while 0.5 * abs(law - target).sum() > epsilon:
+        law, steps = law @ matrix, steps + 1
+    found = mixing_time_from(matrix, start, epsilon)
+    assert found.steps == steps
+    assert found.worst_start is None
+    assert found.steps <= mixing_time(matrix, epsilon).steps
+    assert mixing_time_from(matrix, target, epsilon).steps == 0
+    assert mixing_time_from(matrix, np.eye(states)[1], epsilon).steps == mixing_time(matrix, epsilon, starts=[1]).steps
+
+
+def test_a_law_can_be_near_where_no_state_is() -> None:
+    """On the even cycle the uniform law stays, a point mass never comes near."""
+    assert mixing_time_from(cycle_walk(6), np.full(6, 1 / 6)).steps == 0
+    assert mixing_time_from(cycle_walk(6), np.eye(6)[0]).steps == math.inf
+    with pytest.raises(InvalidInput, match="law"):
+        mixing_time_from(cycle_walk(6), [1, 0])

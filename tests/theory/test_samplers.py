@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from theory.chains import DenseOperator, communicating_classes, is_reversible
 from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals, TemperedConditionals
 from theory.errors import InvalidInput
+from theory.laws import product_law
 from theory.laws.joint import JointLaw
 from theory.masks import MaskLaw, adaptive, bernoulli, k_uniform, partition, spans, uniform_ratio
 from theory.samplers import (
@@ -313,3 +315,32 @@ def test_bad_input_names_the_argument() -> None:
         systematic_scan(model, [])
     with pytest.raises(InvalidInput, match="sizes = 4"):
         mask_predict(model, [4])
+
+
+@pytest.mark.parametrize("law", [random_law(1), product_law(np.array([[0.3, 0.7], [0.6, 0.4], [0.2, 0.8]]))])
+def test_a_site_that_is_never_masked_keeps_the_classes_apart(law: JointLaw) -> None:
+    """Block Gibbs says that all states are one class only where every site is redrawn sooner or later."""
+    never = MaskLaw(3, ((0,), (1,), (2,)), np.array([0.5, 0.5, 0.0]), "the last site stays")
+    chain = block_gibbs(TableConditionals(law), never)
+    assert not chain.one_class
+    assert len(communicating_classes(chain).closed_members) == law.symbols
+    always = MaskLaw(3, ((0,), (1, 2)), np.array([0.5, 0.5]), "every site")
+    assert block_gibbs(TableConditionals(law), always).one_class
+    assert communicating_classes(DenseOperator(block_gibbs(TableConditionals(law), always).to_dense())).irreducible
+
+
+def test_masks_of_at_most_one_site_are_single_the_empty_one_included() -> None:
+    """k-parallel with masks of at most one token is Glauber dynamics, lazy where the mask is empty: p is kept."""
+    law = random_law(1)
+    conditionals = TableConditionals(law)
+    lazy = MaskLaw(3, ((), (0,), (1,), (2,)), np.full(4, 0.25), "one site or none")
+    chain = k_parallel(conditionals, lazy)
+    assert chain.reversible is True
+    assert np.array_equal(chain.stationary, law.probabilities)
+    glauber = k_parallel(conditionals, k_uniform(3, 1)).to_dense()
+    assert chain.to_dense() == pytest.approx(0.25 * np.eye(law.states) + 0.75 * glauber)
+    assert is_reversible(chain, law.probabilities)
+    # One mask of two sites is enough for p to be lost, and nothing is claimed then.
+    two = k_parallel(conditionals, MaskLaw(3, ((), (0, 1), (2,)), np.full(3, 1 / 3), "two at once"))
+    assert two.reversible is None
+    assert two.stationary is None

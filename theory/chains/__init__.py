@@ -1,15 +1,18 @@
 """Analysis of Markov chains on a finite state space, whatever they came from.
 
-Every function takes a `TransitionOperator` or a row-stochastic matrix.
+Every function takes a `TransitionOperator` or a row-stochastic matrix: lists, arrays of any type, sparse matrices.
+What one function computes about an operator is kept for the others (`theory.chains.facts`).
 """
 
 from __future__ import annotations
 
+from theory.chains.absorption import Absorption, absorption, backward_committor, committor, hitting_probabilities
 from theory.chains.classes import (
     CommunicatingClasses,
     can_reach,
     closed_classes,
     communicating_classes,
+    cyclic_classes,
     is_aperiodic,
     is_irreducible,
     period,
@@ -34,8 +37,15 @@ from theory.chains.iterative import (
     sweep_ratio,
 )
 from theory.chains.metastability import MetastablePartition, MetastableSet, metastable_sets
-from theory.chains.mixing import MixingTime, mixing_time
-from theory.chains.operator import Composition, DenseOperator, TransitionOperator, as_operator, restrict
+from theory.chains.mixing import MixingTime, NotMixedBy, mixing_time, mixing_time_from
+from theory.chains.operator import (
+    Composition,
+    DenseOperator,
+    SparseOperator,
+    TransitionOperator,
+    as_operator,
+    restrict,
+)
 from theory.chains.reversibility import detailed_balance_violation, edge_measure, is_reversible
 from theory.chains.spectrum import (
     Spectrum,
@@ -49,6 +59,7 @@ from theory.chains.stationary import StationaryLaw, residual, stationary_law, st
 from theory.chains.total_variation import TotalVariationCurve, geometric_times, total_variation_curve
 
 __all__ = [
+    "Absorption",
     "BottleneckRatio",
     "CommunicatingClasses",
     "Composition",
@@ -60,18 +71,24 @@ __all__ = [
     "MetastableSet",
     "MixingTime",
     "NotConverged",
+    "NotMixedBy",
+    "SparseOperator",
     "Spectrum",
     "StationaryLaw",
     "TotalVariationCurve",
     "TransitionOperator",
     "absolute_spectral_gap",
+    "absorption",
     "arnoldi_gaps",
     "as_operator",
+    "backward_committor",
     "bottleneck_ratio",
     "bottleneck_ratio_of",
     "can_reach",
     "closed_classes",
+    "committor",
     "communicating_classes",
+    "cyclic_classes",
     "detailed_balance_violation",
     "edge_measure",
     "eigenvalues",
@@ -79,6 +96,7 @@ __all__ = [
     "expected_escape_times",
     "expected_hitting_times",
     "geometric_times",
+    "hitting_probabilities",
     "hitting_probability_within",
     "hitting_time_law",
     "is_aperiodic",
@@ -87,6 +105,7 @@ __all__ = [
     "lanczos_gaps",
     "metastable_sets",
     "mixing_time",
+    "mixing_time_from",
     "period",
     "reachable_from",
     "relaxation_time",

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.errors import InvalidInput
+from theory.rounding import sum_tolerance
 
 Array = NDArray[np.float64]
 States = NDArray[np.int64]
@@ -41,12 +42,13 @@ def check_law(law: ArrayLike, states: int, argument: str = "law") -> Array:
     Raises:
         InvalidInput: wrong shape, a negative or non-finite mass, or a sum that is not 1.
     """
-    values = np.asarray(law, dtype=np.float64)
+    given = np.asarray(law)
+    values = given.astype(np.float64)
     if values.shape != (states,):
         raise InvalidInput(argument, f"shape {values.shape}", f"one mass per state, shape ({states},), is needed")
     if not np.isfinite(values).all() or values.min() < 0:
         raise InvalidInput(argument, "negative or non-finite masses", "masses are finite and >= 0")
     total = float(values.sum())
-    if abs(total - 1) > LAW_SUM_TOLERANCE:
+    if abs(total - 1) > LAW_SUM_TOLERANCE and abs(total - 1) > sum_tolerance(given, LAW_SUM_TOLERANCE):
         raise InvalidInput(argument, f"sum {total!r}", "the masses must sum to 1")
     return values / total

@@ -19,7 +19,8 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
 from theory.chains.checks import States, check_states
-from theory.chains.operator import TransitionOperator, as_operator
+from theory.chains.facts import fact
+from theory.chains.operator import Chain, TransitionOperator, as_operator
 from theory.errors import InvalidInput
 
 MOST_LEVELS = 64
@@ -78,27 +79,26 @@ class CommunicatingClasses:
         return f"{count} closed class{'es' if count > 1 else ''}: {', '.join(shown)}{more}"
 
 
-def support_graph(chain: TransitionOperator | ArrayLike) -> csr_array:
+def support_graph(chain: Chain) -> csr_array:
     """The adjacency matrix of the support graph, sparse [S, S].
 
     Raises:
         ExceedsMemory: the dense matrix would not fit.
     """
-    return csr_array(as_operator(chain).to_dense() > 0)
+    return as_operator(chain).held().support()
 
 
-def communicating_classes(chain: TransitionOperator | ArrayLike) -> CommunicatingClasses:
+@fact
+def communicating_classes(operator: TransitionOperator) -> CommunicatingClasses:
     """All classes, which of them are closed, and their periods.
 
     Raises:
         ExceedsMemory: the chain is not simply one aperiodic class, and its dense matrix would not fit.
     """
-    operator = as_operator(chain)
     if _one_aperiodic_class(operator):
         every = np.arange(operator.states)
         return CommunicatingClasses(np.zeros(operator.states, dtype=np.int64), (every,), (True,), (1,))
-    matrix = operator.to_dense()
-    graph = csr_array(matrix > 0)
+    graph = support_graph(operator)
     count, found = connected_components(graph, directed=True, connection="strong")
     # Number the classes by their smallest state, so that the result does not depend on the search order.
     _, first = np.unique(found, return_index=True)
@@ -151,36 +151,60 @@ def _period(graph: csr_array, states: States) -> int:
 
     With distances l from any one state, it is the gcd of l(x) + 1 - l(y) over the edges x -> y (Denardo 1977).
     """
+    inside, level = _levels(graph, states)
+    sources, targets = inside.nonzero()
+    return int(np.gcd.reduce(level[sources] + 1 - level[targets]))
+
+
+def _levels(graph: csr_array, states: States) -> tuple[csr_array, States]:
+    """The graph within a strongly connected set, and the distance of each of its states from the first."""
     inside = graph[states][:, states] if len(states) < graph.shape[0] else graph
     order, parents = breadth_first_order(inside, 0, directed=True, return_predecessors=True)
     level = np.zeros(len(states), dtype=np.int64)
     for state in order[1:]:
         level[state] = level[parents[state]] + 1
-    sources, targets = inside.nonzero()
-    return int(np.gcd.reduce(level[sources] + 1 - level[targets]))
+    return inside, level
 
 
-def closed_classes(chain: TransitionOperator | ArrayLike) -> tuple[States, ...]:
+@fact
+def cyclic_classes(operator: TransitionOperator) -> tuple[tuple[States, ...], ...]:
+    """For each closed class of period r its r cyclic classes, in the order in which the chain goes through them.
+
+    From C_j every step leads to C_{j+1}, from C_{r-1} back to C_0; C_0 holds the smallest state. An aperiodic class
+    is its own one cyclic class.
+    """
+    classes = communicating_classes(operator)
+    found = []
+    for states, period in zip(classes.closed_members, classes.closed_periods, strict=True):
+        if period == 1:
+            found.append((states,))
+            continue
+        phase = _levels(support_graph(operator), states)[1] % period
+        found.append(tuple(states[phase == turn] for turn in range(period)))
+    return tuple(found)
+
+
+def closed_classes(chain: Chain) -> tuple[States, ...]:
     """States of each closed class, ascending, in the order of their smallest states."""
     return communicating_classes(chain).closed_members
 
 
-def transient_states(chain: TransitionOperator | ArrayLike) -> States:
+def transient_states(chain: Chain) -> States:
     """States outside every closed class, ascending."""
     return communicating_classes(chain).transient
 
 
-def is_irreducible(chain: TransitionOperator | ArrayLike) -> bool:
+def is_irreducible(chain: Chain) -> bool:
     """Whether every state can be reached from every other."""
     return communicating_classes(chain).irreducible
 
 
-def is_aperiodic(chain: TransitionOperator | ArrayLike) -> bool:
+def is_aperiodic(chain: Chain) -> bool:
     """Whether every closed class has period 1."""
     return communicating_classes(chain).aperiodic
 
 
-def period(chain: TransitionOperator | ArrayLike) -> int:
+def period(chain: Chain) -> int:
     """The period of the one closed class.
 
     Raises:
@@ -192,7 +216,7 @@ def period(chain: TransitionOperator | ArrayLike) -> int:
     return classes.closed_periods[0]
 
 
-def reachable_from(chain: TransitionOperator | ArrayLike, starts: ArrayLike) -> States:
+def reachable_from(chain: Chain, starts: ArrayLike) -> States:
     """States that the chain can be in at some time when it starts in one of ``starts``, ascending: a closed set.
 
     Raises:
@@ -203,7 +227,7 @@ def reachable_from(chain: TransitionOperator | ArrayLike, starts: ArrayLike) -> 
     return np.flatnonzero(backward_reachable(graph, check_states(starts, operator.states, "starts")))
 
 
-def can_reach(chain: TransitionOperator | ArrayLike, target: ArrayLike) -> NDArray[np.bool_]:
+def can_reach(chain: Chain, target: ArrayLike) -> NDArray[np.bool_]:
     """Which states reach the target set with positive probability, [S]; states of the target do."""
     operator = as_operator(chain)
     graph = support_graph(operator)

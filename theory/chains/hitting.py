@@ -9,14 +9,16 @@ Legend: ``S`` states, ``T`` steps. Source: Levin, Peres, Wilmer, chapter 10.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array
 
 from theory.chains.checks import States, check_states
 from theory.chains.classes import backward_reachable, support_graph
-from theory.chains.operator import TransitionOperator, as_operator
+from theory.chains.operator import Chain, MatrixOperator, TransitionOperator, as_operator
 from theory.chains.state_reduction import reduce_states
 from theory.errors import InvalidInput
 from theory.memory import require_memory
@@ -59,7 +61,8 @@ class HittingTimes:
         return int(self.starts[self.times[self.starts].argmin()]) if len(self.starts) else None
 
 
-def _complement(chosen: States, states: int) -> States:
+def complement(chosen: States, states: int) -> States:
+    """The states that were not chosen, ascending."""
     return np.setdiff1d(np.arange(states), chosen, assume_unique=True)
 
 
@@ -69,7 +72,7 @@ def _check_steps(steps: int) -> int:
     return int(steps)
 
 
-def expected_hitting_times(chain: TransitionOperator | ArrayLike, target: ArrayLike) -> HittingTimes:
+def expected_hitting_times(chain: Chain, target: ArrayLike) -> HittingTimes:
     """E_x[tau_A] from every state x.
 
     Raises:
@@ -78,31 +81,54 @@ def expected_hitting_times(chain: TransitionOperator | ArrayLike, target: ArrayL
     """
     operator = as_operator(chain)
     goal = check_states(target, operator.states, "target")
-    outside = _complement(goal, operator.states)
+    outside = complement(goal, operator.states)
     times = np.zeros(operator.states)
     sure = _surely_hitting(operator, goal)
     times[~sure] = np.inf
     solved = outside[sure[outside]]
     if len(solved):
-        require_memory(40.0 * len(solved) ** 2, "states", len(solved), "the reduction for hitting times")
-        matrix = operator.to_dense()
-        watched = np.zeros((len(solved) + 1, len(solved) + 1))  # state 0 stands for the whole target
-        watched[1:, 0] = matrix[np.ix_(solved, goal)].sum(axis=1)
-        watched[1:, 1:] = matrix[np.ix_(solved, solved)]
-        times[solved] = reduce_states(watched).expected_cost(np.ones(len(solved) + 1))[1:]
+        times[solved] = until_left(operator, solved, lambda entries: np.ones(len(solved)))
     return HittingTimes(times, goal, outside)
+
+
+def until_left(operator: TransitionOperator, states: States, cost: Callable[[MatrixOperator], Array]) -> Array:
+    """Expected total cost collected in some states, all of which are left sooner or later, until they are left.
+
+    Args:
+        states: ascending, [R].
+        cost: from the operator with its entries at hand to what each visit costs, >= 0, [R] or [R, B].
+
+    Returns:
+        As the cost, from every one of the states.
+
+    Raises:
+        ExceedsMemory: the factors would not fit.
+    """
+    require_memory(40.0 * len(states) ** 2, "states", len(states), "the reduction for hitting times")
+    entries = operator.held()
+    elsewhere = complement(states, operator.states)
+    watched = np.zeros((len(states) + 1, len(states) + 1))  # state 0 stands for everything else
+    watched[1:, 0] = entries.block(states, elsewhere).sum(axis=1)
+    watched[1:, 1:] = entries.block(states, states)
+    each = cost(entries)
+    return reduce_states(watched).expected_cost(np.concatenate([np.zeros_like(each[:1]), each]))[1:]
+
+
+def stopped_at(operator: TransitionOperator, states: States) -> csr_array:
+    """The support graph [S, S] of the chain that stops where it enters one of the states."""
+    going = np.ones(operator.states, dtype=np.bool_)
+    going[states] = False
+    return csr_array(support_graph(operator).multiply(going[:, None]))
 
 
 def _surely_hitting(operator: TransitionOperator, goal: States) -> NDArray[np.bool_]:
     """Which states hit the goal with probability 1: those from which no state that cannot reach it can be entered."""
-    graph = support_graph(operator).tolil()
-    graph[goal, :] = False  # paths end at the goal
-    stopped = graph.tocsr()
+    stopped = stopped_at(operator, goal)  # paths end at the goal
     lost = np.flatnonzero(~backward_reachable(stopped, goal))
     return ~backward_reachable(stopped, lost) if len(lost) else np.ones(operator.states, dtype=np.bool_)
 
 
-def expected_escape_times(chain: TransitionOperator | ArrayLike, states: ArrayLike) -> HittingTimes:
+def expected_escape_times(chain: Chain, states: ArrayLike) -> HittingTimes:
     """Expected times until the chain leaves a set, from its states; inf where it may stay for ever.
 
     Raises:
@@ -112,10 +138,10 @@ def expected_escape_times(chain: TransitionOperator | ArrayLike, states: ArrayLi
     inside = check_states(states, operator.states, "states")
     if len(inside) == operator.states:
         raise InvalidInput("states", f"all {operator.states} states", "there must be a state outside to escape to")
-    return expected_hitting_times(operator, _complement(inside, operator.states))
+    return expected_hitting_times(operator, complement(inside, operator.states))
 
 
-def hitting_time_law(chain: TransitionOperator | ArrayLike, target: ArrayLike, steps: int) -> Array:
+def hitting_time_law(chain: Chain, target: ArrayLike, steps: int) -> Array:
     """P_x(tau_A = t) for t = 0..T and every start x, shape [T + 1, S]."""
     operator = as_operator(chain)
     goal = check_states(target, operator.states, "target")
@@ -128,7 +154,7 @@ def hitting_time_law(chain: TransitionOperator | ArrayLike, target: ArrayLike, s
     return result
 
 
-def hitting_probability_within(chain: TransitionOperator | ArrayLike, target: ArrayLike, steps: int) -> Array:
+def hitting_probability_within(chain: Chain, target: ArrayLike, steps: int) -> Array:
     """P_x(tau_A <= T) from every start x, shape [S]."""
     operator = as_operator(chain)
     goal = check_states(target, operator.states, "target")
@@ -140,11 +166,11 @@ def hitting_probability_within(chain: TransitionOperator | ArrayLike, target: Ar
     return np.minimum(reached, 1.0)
 
 
-def escape_probability_within(chain: TransitionOperator | ArrayLike, states: ArrayLike, steps: int) -> Array:
+def escape_probability_within(chain: Chain, states: ArrayLike, steps: int) -> Array:
     """P_x(the chain has left the set by time T) from every state x, shape [S]; 1 outside the set."""
     operator = as_operator(chain)
     inside = check_states(states, operator.states, "states")
-    outside = _complement(inside, operator.states)
+    outside = complement(inside, operator.states)
     if not len(outside):
         _check_steps(steps)
         return np.zeros(operator.states)

@@ -2,7 +2,8 @@
 
 A *transition operator* is a row-stochastic map P on S states. It acts on functions, ``(P f)(x) = E[f(X_1) | X_0 = x]``,
 and on laws, ``(nu P)(y) = sum_x nu(x) P(x, y)``. Known structure (reversibility, a stationary law) is passed along by
-whoever builds the operator, never guessed.
+whoever builds the operator, never guessed. What is computed about a chain (classes, stationary laws, spectrum) is kept
+with its operator (`theory.chains.facts`).
 
 Legend: ``S`` states, ``B`` batch.
 """
@@ -11,18 +12,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_array, issparse
 from scipy.sparse.linalg import LinearOperator
 
+from theory.chains.matrices import ROW_SUM_TOLERANCE, Matrix, read_matrix
 from theory.errors import InvalidInput
 from theory.memory import require_memory
 
 Array = NDArray[np.float64]
-
-ROW_SUM_TOLERANCE = 1e-9
-"""Largest deviation of a row sum from 1 that is taken for rounding in a matrix from outside."""
 
 
 class TransitionOperator(ABC):
@@ -61,6 +63,32 @@ class TransitionOperator(ABC):
         raise NotImplementedError
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """What was computed about the chain, by the name of the function that computed it."""
+        facts: dict[str, Any] = self.__dict__.setdefault("_facts", {})
+        return facts
+
+    def held(self) -> MatrixOperator:
+        """The same chain with its entries at hand, and with the same facts; itself where it holds its matrix.
+
+        Raises:
+            ExceedsMemory: the matrix would not fit.
+        """
+        same = DenseOperator.__new__(DenseOperator)
+        same.matrix, same.states, same.renormalised = self.to_dense(), self.states, 0.0
+        same.reversible, same.stationary = self.reversible, self.stationary
+        same.nonnegative, same.one_class = self.nonnegative, self.one_class
+        same.__dict__["_facts"] = self.facts
+        return same
+
+    def knowing(self, law: Array) -> TransitionOperator:
+        """The same operator, which carries this stationary law; it has facts of its own."""
+        same = copy(self)
+        same.__dict__["_facts"] = {}
+        same.stationary = law
+        return same
+
+    @property
     def dense_bytes(self) -> int:
         """Bytes that the dense matrix takes."""
         return 8 * self.states * self.states
@@ -89,43 +117,113 @@ class TransitionOperator(ABC):
         return self.propagate(np.eye(self.states))
 
 
-class DenseOperator(TransitionOperator):
+class MatrixOperator(TransitionOperator):
     """A transition operator held as a matrix.
 
-    Args:
-        matrix: row-stochastic [S, S].
-        reversible, stationary: known structure, see `TransitionOperator`.
-
-    Raises:
-        InvalidInput: not square, negative or non-finite entries, or a row that does not sum to 1.
+    Attributes:
+        renormalised: largest deviation of a row sum from 1 that was divided away; 0 where the rows are as given.
     """
 
-    def __init__(self, matrix: ArrayLike, reversible: bool | None = None, stationary: ArrayLike | None = None) -> None:
-        values = np.asarray(matrix, dtype=np.float64)
-        if values.ndim != 2 or values.shape[0] != values.shape[1] or values.shape[0] == 0:
-            raise InvalidInput("matrix", f"an array of shape {values.shape}", "a square [S, S] matrix is needed")
-        if not np.isfinite(values).all():
-            raise InvalidInput("matrix", "NaN or infinity", "every entry must be finite")
-        if values.min() < 0:
-            row, column = np.unravel_index(int(values.argmin()), values.shape)
-            raise InvalidInput(f"matrix[{row}, {column}]", values.min(), "transition probabilities are >= 0")
-        sums = values.sum(axis=1)
-        worst = int(np.abs(sums - 1).argmax())
-        if abs(sums[worst] - 1) > ROW_SUM_TOLERANCE:
-            raise InvalidInput(f"matrix row {worst}", f"sum {sums[worst]!r}", "each row must sum to 1")
+    matrix: Any
+    renormalised: float
+
+    def apply(self, function: Array) -> Array:
+        return np.asarray(self.matrix @ function)
+
+    def propagate(self, law: Array) -> Array:
+        return np.asarray((self.matrix.T @ law.T).T)
+
+    def held(self) -> MatrixOperator:
+        return self
+
+    @abstractmethod
+    def block(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> Array:
+        """The entries of some rows and columns, dense, a new array."""
+
+    @abstractmethod
+    def support(self) -> csr_array:
+        """Where the entries are positive, sparse [S, S]."""
+
+
+class DenseOperator(MatrixOperator):
+    """A transition operator held as an array.
+
+    Args:
+        matrix: row-stochastic [S, S], dense or sparse; see `theory.chains.matrices.read_matrix` for what is taken.
+        reversible, stationary: known structure, see `TransitionOperator`.
+        normalise: divide every row by its sum, whatever that is.
+
+    Raises:
+        InvalidInput: not square, not numbers, negative or non-finite entries, or a row that does not sum to 1.
+    """
+
+    matrix: Array
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        reversible: bool | None = None,
+        stationary: ArrayLike | None = None,
+        *,
+        normalise: bool = False,
+    ) -> None:
+        values, self.renormalised = read_matrix(matrix, normalise)
+        if isinstance(values, csr_array):
+            require_memory(8.0 * values.shape[0] ** 2, "states", values.shape[0], "the dense transition matrix")
+            values = values.toarray()
         self.matrix = values
         self.states = values.shape[0]
         self.reversible = reversible
         self.stationary = None if stationary is None else np.asarray(stationary, dtype=np.float64)
-
-    def apply(self, function: Array) -> Array:
-        return np.asarray(self.matrix @ function)
 
     def propagate(self, law: Array) -> Array:
         return np.asarray(law @ self.matrix)
 
     def to_dense(self) -> Array:
         return self.matrix
+
+    def block(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> Array:
+        return np.asarray(self.matrix[np.ix_(rows, columns)])
+
+    def support(self) -> csr_array:
+        return csr_array(self.matrix > 0)
+
+
+class SparseOperator(MatrixOperator):
+    """A transition operator held as a sparse array, which is filled in only where a method needs all entries.
+
+    Args:
+        matrix, reversible, stationary, normalise: as for `DenseOperator`.
+
+    Raises:
+        InvalidInput: as for `DenseOperator`.
+    """
+
+    matrix: csr_array
+
+    def __init__(
+        self,
+        matrix: Matrix,
+        reversible: bool | None = None,
+        stationary: ArrayLike | None = None,
+        *,
+        normalise: bool = False,
+    ) -> None:
+        values, self.renormalised = read_matrix(matrix, normalise)
+        self.matrix = csr_array(values)
+        self.states = values.shape[0]
+        self.reversible = reversible
+        self.stationary = None if stationary is None else np.asarray(stationary, dtype=np.float64)
+
+    def block(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> Array:
+        require_memory(8.0 * len(rows) * len(columns), "states", len(rows), "a part of the matrix, filled in")
+        return np.asarray(self.matrix[rows][:, columns].toarray())
+
+    def support(self) -> csr_array:
+        return csr_array(self.matrix > 0)
+
+    def _dense(self) -> Array:
+        return np.asarray(self.matrix.toarray())
 
 
 class Composition(TransitionOperator):
@@ -157,9 +255,19 @@ class Composition(TransitionOperator):
         return law
 
 
-def as_operator(chain: TransitionOperator | ArrayLike) -> TransitionOperator:
-    """An operator from an operator (itself) or a matrix."""
-    return chain if isinstance(chain, TransitionOperator) else DenseOperator(chain)
+Chain: TypeAlias = TransitionOperator | Matrix
+"""What every function about chains takes."""
+
+
+def as_operator(chain: Chain) -> TransitionOperator:
+    """An operator from an operator (itself), a matrix, or a sparse matrix (which stays sparse).
+
+    Raises:
+        InvalidInput: not a matrix of transition probabilities.
+    """
+    if isinstance(chain, TransitionOperator):
+        return chain
+    return SparseOperator(chain) if issparse(chain) else DenseOperator(chain)
 
 
 def restrict(chain: TransitionOperator, states: NDArray[np.integer]) -> DenseOperator:
@@ -168,7 +276,7 @@ def restrict(chain: TransitionOperator, states: NDArray[np.integer]) -> DenseOpe
     Raises:
         InvalidInput: the subset is not closed: some state in it moves outside with positive probability.
     """
-    matrix = chain.to_dense()[np.ix_(states, states)]
+    matrix = chain.held().block(states, states)
     leak = 1 - matrix.sum(axis=1)
     if leak.size == 0 or leak.max() > ROW_SUM_TOLERANCE:
         raise InvalidInput("states", f"{len(states)} states", "the subset must be non-empty and closed under the chain")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.chains.checks import check_law
-from theory.chains.operator import TransitionOperator, as_operator
+from theory.chains.operator import Chain, as_operator
 from theory.chains.stationary import stationary_law
 from theory.memory import require_memory
 
@@ -22,7 +22,7 @@ DETAILED_BALANCE_TOLERANCE = 1e-10
 """Violation, relative to the largest flow, that is taken for rounding."""
 
 
-def edge_measure(chain: TransitionOperator | ArrayLike, law: ArrayLike | None = None) -> Array:
+def edge_measure(chain: Chain, law: ArrayLike | None = None) -> Array:
     """Q(x, y) = pi(x) P(x, y), [S, S]; pi is the unique stationary law by default."""
     operator = as_operator(chain)
     require_memory(2.0 * operator.dense_bytes, "states", operator.states, "the edge measure")
@@ -30,15 +30,13 @@ def edge_measure(chain: TransitionOperator | ArrayLike, law: ArrayLike | None = 
     return masses[:, None] * operator.to_dense()
 
 
-def detailed_balance_violation(chain: TransitionOperator | ArrayLike, law: ArrayLike | None = None) -> float:
+def detailed_balance_violation(chain: Chain, law: ArrayLike | None = None) -> float:
     """max_{x, y} |pi(x) P(x, y) - pi(y) P(y, x)|."""
     flow = edge_measure(chain, law)
     return float(np.abs(flow - flow.T).max())
 
 
-def is_reversible(
-    chain: TransitionOperator | ArrayLike, law: ArrayLike | None = None, tolerance: float = DETAILED_BALANCE_TOLERANCE
-) -> bool:
+def is_reversible(chain: Chain, law: ArrayLike | None = None, tolerance: float = DETAILED_BALANCE_TOLERANCE) -> bool:
     """Whether detailed balance holds, up to ``tolerance`` times the largest flow between two different states.
 
     Measured on the matrix, whatever the chain says about itself.

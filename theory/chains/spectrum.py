@@ -20,16 +20,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.linalg import eigh, eigvals, eigvalsh
 
 from theory.chains.classes import communicating_classes
+from theory.chains.facts import fact
 from theory.chains.gaps import EXACTLY_ZERO, WITHOUT_LIMIT, Enclosure, Gaps, least
 from theory.chains.nonnormal import NEAR_ONE, gaps_of_class
-from theory.chains.operator import TransitionOperator, as_operator
+from theory.chains.operator import Chain, TransitionOperator
 from theory.chains.reversibility import DETAILED_BALANCE_TOLERANCE
 from theory.chains.slow_modes import NotReversible, leaving_rate, slowest_mode
-from theory.chains.stationary import stationary_laws_of
+from theory.chains.stationary import stationary_laws
 from theory.errors import InvalidInput
 from theory.memory import require_memory
 
@@ -59,18 +60,18 @@ class Spectrum(Gaps):
     error_bound: float | None
 
 
-def spectrum(chain: TransitionOperator | ArrayLike) -> Spectrum:
+@fact
+def spectrum(operator: TransitionOperator) -> Spectrum:
     """Every eigenvalue and the gaps.
 
     Raises:
         InvalidInput: the chain is declared reversible, but detailed balance fails.
         ExceedsMemory: the dense matrix and its factors would not fit.
     """
-    operator = as_operator(chain)
     require_memory(5.0 * operator.dense_bytes, "states", operator.states, "the eigenvalues of a dense matrix")
     matrix = operator.to_dense()
     classes = communicating_classes(operator)
-    laws = iter(stationary_laws_of(operator, classes))
+    laws = iter(stationary_laws(operator))
     found: list[Values] = []
     gaps: list[Enclosure] = []
     absolute: list[Enclosure] = []
@@ -120,22 +121,22 @@ def spectrum(chain: TransitionOperator | ArrayLike) -> Spectrum:
     )
 
 
-def eigenvalues(chain: TransitionOperator | ArrayLike) -> Values:
+def eigenvalues(chain: Chain) -> Values:
     """All eigenvalues, ordered as in `Spectrum`."""
     return spectrum(chain).eigenvalues
 
 
-def spectral_gap(chain: TransitionOperator | ArrayLike) -> float:
+def spectral_gap(chain: Chain) -> float:
     """1 - max Re lambda over the eigenvalues other than the Perron root; 0 for several closed classes."""
     return spectrum(chain).gap
 
 
-def absolute_spectral_gap(chain: TransitionOperator | ArrayLike) -> float:
+def absolute_spectral_gap(chain: Chain) -> float:
     """1 - max |lambda| over the eigenvalues other than the Perron root; 0 for a periodic or reducible chain."""
     return spectrum(chain).absolute_gap
 
 
-def relaxation_time(chain: TransitionOperator | ArrayLike) -> float:
+def relaxation_time(chain: Chain) -> float:
     """1 / absolute gap, infinite where that is 0."""
     return spectrum(chain).relaxation_time
 

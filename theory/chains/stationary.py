@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.chains.checks import States, check_law
-from theory.chains.classes import CommunicatingClasses, communicating_classes
-from theory.chains.operator import TransitionOperator, as_operator
+from theory.chains.classes import communicating_classes
+from theory.chains.facts import fact
+from theory.chains.operator import Chain, TransitionOperator, as_operator
 from theory.chains.state_reduction import reduce_states
 from theory.errors import InvalidInput
 from theory.memory import require_memory
@@ -52,14 +53,14 @@ class StationaryLaw:
     method: str
 
 
-def residual(chain: TransitionOperator | ArrayLike, law: ArrayLike) -> float:
+def residual(chain: Chain, law: ArrayLike) -> float:
     """||pi P - pi||_1: zero where the law is stationary."""
     operator = as_operator(chain)
     masses = check_law(law, operator.states)
     return float(np.abs(operator.propagate(masses) - masses).sum())
 
 
-def stationary_law(chain: TransitionOperator | ArrayLike) -> StationaryLaw:
+def stationary_law(chain: Chain) -> StationaryLaw:
     """The unique stationary law; the one that the chain carries, where it does.
 
     Raises:
@@ -74,23 +75,24 @@ def stationary_law(chain: TransitionOperator | ArrayLike) -> StationaryLaw:
             classes.describe(),
             "a unique stationary law needs one closed class; stationary_laws gives them all",
         )
-    return stationary_laws_of(operator, classes)[0]
+    return stationary_laws(operator)[0]
 
 
-def stationary_laws(chain: TransitionOperator | ArrayLike) -> tuple[StationaryLaw, ...]:
-    """One stationary law for each closed class; every other stationary law is a mixture of them."""
-    operator = as_operator(chain)
-    return stationary_laws_of(operator, communicating_classes(operator))
+@fact
+def stationary_laws(operator: TransitionOperator) -> tuple[StationaryLaw, ...]:
+    """One stationary law for each closed class; every other stationary law is a mixture of them.
 
-
-def stationary_laws_of(operator: TransitionOperator, classes: CommunicatingClasses) -> tuple[StationaryLaw, ...]:
-    """As `stationary_laws`, for a chain whose classes are at hand."""
+    Raises:
+        InvalidInput: the law that the chain carries is not stationary.
+        ExceedsMemory: a closed class is too large for state reduction.
+    """
+    classes = communicating_classes(operator)
     if len(classes.closed_members) == 1 and operator.stationary is not None:
         return (_known_law(operator, classes.closed_members[0]),)
-    matrix = operator.to_dense()
+    entries = operator.held()
     found = []
     for states in classes.closed_members:
-        if operator.reversible and (masses := _balanced_law(matrix[np.ix_(states, states)])) is not None:
+        if operator.reversible and (masses := _balanced_law(entries.block(states, states))) is not None:
             law = np.zeros(operator.states)
             law[states] = masses
             if (error := residual(operator, law)) <= BALANCED_LAW_TOLERANCE:
@@ -98,7 +100,7 @@ def stationary_laws_of(operator: TransitionOperator, classes: CommunicatingClass
                 continue
         require_memory(16.0 * len(states) ** 2, "states", len(states), "state reduction")
         law = np.zeros(operator.states)
-        law[states] = reduce_states(matrix[np.ix_(states, states)]).stationary_law()
+        law[states] = reduce_states(entries.block(states, states)).stationary_law()
         found.append(StationaryLaw(law, states, residual(operator, law), "state reduction"))
     return tuple(found)
 

@@ -89,6 +89,7 @@ class ProductBlockGibbs(CompiledMixture):
         )
         self.law: ProductLaw = law
         self._mask_law = masks
+        self.one_class = bool((masks.inclusion > 0).all())
 
     def spectrum(self) -> tuple[Array, list[int]]:
         """Eigenvalues, descending, and multiplicities: one entry per degree for k-uniform masks, else per set A."""

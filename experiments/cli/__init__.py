@@ -17,6 +17,7 @@ import click
 
 from experiments.cli.chain import chain
 from experiments.cli.claims import claims
+from experiments.cli.decode import decode
 from experiments.cli.information import information
 from experiments.cli.output import prepare_streams, say
 from experiments.cli.plot import plot
@@ -52,7 +53,7 @@ def gmlm() -> None:
     """
 
 
-for command in (reproduce, claims, chain, information, text, t5, sweep, results, plot):
+for command in (reproduce, claims, chain, decode, information, text, t5, sweep, results, plot):
     gmlm.add_command(command)
 
 

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -164,6 +165,7 @@ class SizedRule(RankedRule):
         return np.full(len(keys), size_plan(setting, self.sizes)[number])
 
 
+@lru_cache(maxsize=256)
 def size_plan(setting: Setting, sizes: str) -> tuple[int, ...]:
     """The plan (n_1, ..., n_T) of a name: uniform, cosine, geometric, or optimal, the best for random orders.
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from theory.errors import InvalidInput
-from theory.laws.length.law import Array, SequenceLaw, Tokens, draw
+from theory.laws.length.law import Array, SequenceLaw, Tokens, draw, require_length
 from theory.laws.products import stochastic
 
 
@@ -47,8 +47,7 @@ class HiddenMarkovLaw(SequenceLaw):
         ending: ArrayLike | None = None,
         name: str = "",
     ) -> None:
-        if sites < 1:
-            raise InvalidInput("sites", sites, "at least 1 site is needed")
+        require_length(sites, np.shape(emission)[-1] if np.ndim(emission) else 1)
         self.initial = stochastic(initial, "initial", 1)
         self.transition = stochastic(transition, "transition", 2)
         hidden = len(self.initial)
@@ -157,8 +156,7 @@ class UrnLaw(SequenceLaw):
         self.balls = np.asarray(balls, dtype=np.float64)
         if self.balls.ndim != 1 or len(self.balls) < 2 or not ((self.balls > 0) & (self.balls < np.inf)).all():
             raise InvalidInput("balls", self.balls.tolist(), "at least two positive numbers are needed")
-        if sites < 1:
-            raise InvalidInput("sites", sites, "at least 1 site is needed")
+        require_length(sites, len(self.balls))
         self.sites, self.symbols = int(sites), len(self.balls)
         self.name = name or f"Pólya urn of {self.symbols} colours"
         self.order = np.arange(self.sites)

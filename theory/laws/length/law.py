@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import rel_entr
 
 from theory.errors import InvalidInput
+from theory.memory import require_memory
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -134,6 +135,18 @@ class Reader:
     def reveal(self, tokens: Tokens) -> None:
         """Bring the conditionals up to date with rows in which more sites are revealed, [B, N]."""
         self.laws = self._model.predict(tokens)
+
+
+def require_length(sites: int, symbols: int) -> None:
+    """Refuse lengths at which not even the token laws of a sequence fit.
+
+    Raises:
+        InvalidInput: fewer than one site.
+        ExceedsMemory: with what would be needed.
+    """
+    if sites < 1:
+        raise InvalidInput("sites", sites, "at least 1 site is needed")
+    require_memory(32.0 * sites * symbols, "sites", sites, "the conditionals of one sequence")
 
 
 def draw(laws: Array, generator: np.random.Generator) -> Tokens:

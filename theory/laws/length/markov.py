@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import xlogy
 
 from theory.errors import InvalidInput
-from theory.laws.length.law import Array, Reader, SequenceLaw, Tokens, draw
+from theory.laws.length.law import Array, Reader, SequenceLaw, Tokens, draw, require_length
 from theory.laws.products import stochastic
 from theory.memory import require_memory
 
@@ -53,8 +53,7 @@ class MarkovLaw(SequenceLaw):
         table = np.asarray(transition, dtype=np.float64)
         if table.ndim < 2 or len(set(table.shape)) != 1 or table.shape[0] < 2:
             raise InvalidInput("transition", f"an array of shape {table.shape}", "shape [q]*R + [q] is needed, q >= 2")
-        if sites < 1:
-            raise InvalidInput("sites", sites, "at least 1 site is needed")
+        require_length(sites, table.shape[0])
         self.markov_order = table.ndim - 1
         if self.markov_order > HIGHEST_ORDER:
             raise InvalidInput("transition", f"order {self.markov_order}", f"orders 1 to {HIGHEST_ORDER} are built")

@@ -1,0 +1,192 @@
+"""``gmlm decode``: what decoders do to a law."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+WIDE = 200
+"""Columns of the table in a file or a pipe."""
+
+
+@click.group(invoke_without_command=True)
+@click.option(
+    "--model",
+    default="ising",
+    show_default=True,
+    help="A model of `gmlm chain`; at any length markov, hmm, mixture, product, topic, copying, brackets or urn.",
+)
+@click.option("--table", type=_FILE, help="A law of your own: .npy of shape (q,)*N that sums to 1.")
+@click.option("--transition", type=_FILE, help="A stationary Markov chain: .npy of shape [q]*R + [q], R = 1 to 3.")
+@click.option("--corpus", type=_FILE, help="A text file, whose character model is the law.")
+@click.option("--order", type=int, default=1, show_default=True, help="With --corpus: order R of the model, 1 to 3.")
+@click.option(
+    "--alphabet",
+    default="letters",
+    show_default=True,
+    help="With --corpus: letters (a to z, and one space for everything else) or all.",
+)
+@click.option(
+    "--smoothing", type=float, default=0.1, show_default=True, help="With --corpus: added to the count of every symbol."
+)
+@click.option("--couplings", type=_FILE, help="Your own Ising model: J.npy, symmetric [N, N].")
+@click.option("--fields", type=_FILE, help="With --couplings: h.npy, [N].")
+@click.option("--graph", default="cycle", show_default=True, help="Of ising and potts: cycle, path, grid, ...")
+@click.option("--sites", type=int, default=6, show_default=True, help="N.")
+@click.option("--symbols", type=int, default=2, show_default=True, help="q, for models with a free alphabet.")
+@click.option("--coupling", type=float, default=0.5, show_default=True, help="Strength of the dependence.")
+@click.option("--field", type=float, default=0.0, show_default=True, help="Preference for some symbols.")
+@click.option("--clique", type=int, default=4, show_default=True, help="Size of the strong clique.")
+@click.option(
+    "--decoder",
+    "decoders",
+    multiple=True,
+    metavar="NAME[:OPTION=VALUE,...]",
+    help="A rule with its options, such as llada:temperature=0.7,block=32; repeatable; all for every rule.",
+)
+@click.option("--calls", default="1,2,4", show_default=True, metavar="T,...", help="Network calls for a sequence.")
+@click.option("--samples", type=int, default=0, help="Rows of sampled numbers.  [default: as the intervals need]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random models and samples.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--figure", type=_FILE, help="Draw calls against divergence (.svg, .png or .pdf).")
+@click.pass_context
+def decode(
+    context: click.Context,
+    decoders: tuple[str, ...],
+    calls: str,
+    samples: int,
+    seed: int,
+    as_json: bool,
+    figure: Path | None,
+    **law_options: Any,
+) -> None:
+    """What decoders do to a law: divergences both ways, total variation, network calls.
+
+    Small laws are enumerated, so that everything is exact. At length the law's conditionals are exact and sequences are
+    replayed: each number says whether it is exact, unbiased (with a 95% interval), or a bound. Divergences are in nats
+    for the whole sequence.
+
+    \b
+    gmlm decode --sites 6 --decoder all
+    gmlm decode --corpus text.txt --sites 256 --decoder strided --decoder confidence --calls 4,8,16
+    gmlm decode --model topic --symbols 4 --sites 64 --decoder all --calls 4,8,16 --figure frontier.svg
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import json
+
+    from experiments.claim import plain
+    from experiments.decoding.figures import draw_frontier
+    from experiments.decoding.record import decode_record
+    from experiments.figures import render
+    from experiments.files import write_atomically
+    from theory.errors import InvalidInput
+    from theory.parameters import parse_numbers
+
+    if figure is not None and figure.suffix not in {".svg", ".png", ".pdf"}:
+        raise InvalidInput("--figure", str(figure), "the name must end in .svg, .png or .pdf")
+    law = _law(seed, **law_options)
+    asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
+    record = decode_record(law, decoders, asked, samples=samples, seed=seed, progress=_progress())
+    if figure is not None:
+        if not any(row["kl"] is not None for row in record["decoders"]):
+            raise InvalidInput("--figure", str(figure), "none of these decoders has a divergence to draw")
+        write_atomically(figure, render(draw_frontier(record), figure.suffix[1:]))
+    if as_json:
+        click.echo(json.dumps(plain(record), allow_nan=False))
+    else:
+        _print(record)
+
+
+def _law(
+    seed: int,
+    *,
+    model: str,
+    table: Path | None,
+    transition: Path | None,
+    corpus: Path | None,
+    order: int,
+    alphabet: str,
+    smoothing: float,
+    couplings: Path | None,
+    fields: Path | None,
+    **numbers: Any,
+) -> Any:
+    """The law that the options name."""
+    from experiments.chains.models import ModelSpec, load_ising
+    from experiments.decoding.laws import corpus_law, model_law, transition_law
+    from theory.errors import InvalidInput
+    from theory.laws import load_table
+
+    files = {"--table": table, "--transition": transition, "--corpus": corpus, "--couplings": couplings}
+    named = [option for option, file in files.items() if file is not None]
+    if len(named) > 1:
+        raise InvalidInput(named[0], str(files[named[0]]), f"give either {named[0]} or {named[1]}")
+    if fields is not None and couplings is None:
+        raise InvalidInput("--fields", str(fields), "goes with --couplings")
+    if table is not None:
+        return load_table(table)
+    if transition is not None:
+        return transition_law(transition, numbers["sites"])
+    if corpus is not None:
+        return corpus_law(corpus, order, numbers["sites"], alphabet, smoothing)
+    if couplings is not None:
+        return load_ising(couplings, fields)
+    return model_law(ModelSpec(model=model, seed=seed, **numbers))
+
+
+def _progress() -> Any:
+    """Lines on standard error at a steady pace, the first after half a minute."""
+    from experiments.cli.pace import Pace
+
+    pace = Pace(0)
+    pace.due(0, 1)
+
+    def progress(done: int, total: int, text: str) -> None:
+        if pace.due(done, total):
+            click.echo(f"{done} of {total}  {text}", err=True)
+
+    return progress
+
+
+def _print(record: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    entropy = record["entropy"]
+    known = "" if entropy is None else f", entropy {entropy:.4g} nats"
+    table = Table(
+        box=None,
+        pad_edge=False,
+        title=f"{record['law']}, N = {record['sites']}, q = {record['symbols']}{known}; nats for the whole sequence",
+        title_justify="left",
+    )
+    for column in ("decoder", "calls", "expected", "KL(p‖q)", "KL(q‖p)", "total variation", "E[-ln p] - H"):
+        table.add_column(column, justify="left" if column == "decoder" else "right", no_wrap=True)
+    for row in record["decoders"]:
+        table.add_row(
+            row["decoder"],
+            str(row["calls"]),
+            f"{row['expected_calls']:.4g}",
+            *(_number(row[name]) for name in ("kl", "reverse_kl", "total_variation", "excess_loss")),
+        )
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
+    for entry in record["skipped"]:
+        click.echo(f"left out: {entry['decoder']} ({entry['reason']})")
+
+
+def _number(found: dict[str, Any] | None) -> str:
+    """A number with its interval, or with the sign of a bound."""
+    if found is None:
+        return "-"
+    low, high = found["interval"]
+    sign = {"upper": "≤ ", "lower": "≥ "}.get(found["kind"], "")
+    spread = f" ±{(high - low) / 2:.2g}" if high > low else ""
+    return f"{sign}{found['value']:.4g}{spread}"

@@ -9,9 +9,6 @@ import click
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
-WIDE = 200
-"""Columns of the table in a file or a pipe."""
-
 
 @click.group(invoke_without_command=True)
 @click.option(
@@ -77,9 +74,9 @@ def decode(
     """
     if context.invoked_subcommand is not None:
         return
-    import json
-
     from experiments.claim import plain
+    from experiments.cli.output import show_json
+    from experiments.cli.progress import progress
     from experiments.decoding.figures import draw_frontier
     from experiments.decoding.record import decode_record
     from experiments.figures import render
@@ -91,13 +88,18 @@ def decode(
         raise InvalidInput("--figure", str(figure), "the name must end in .svg, .png or .pdf")
     law = _law(seed, **law_options)
     asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
-    record = decode_record(law, decoders, asked, samples=samples, seed=seed, progress=_progress())
+    with progress("decoding", parts=0) as shown:
+
+        def told(done: int, total: int, text: str) -> None:
+            shown.update(done, total, text)
+
+        record = decode_record(law, decoders, asked, samples=samples, seed=seed, progress=told)
     if figure is not None:
         if not any(row["kl"] is not None for row in record["decoders"]):
             raise InvalidInput("--figure", str(figure), "none of these decoders has a divergence to draw")
         write_atomically(figure, render(draw_frontier(record), figure.suffix[1:]))
     if as_json:
-        click.echo(json.dumps(plain(record), allow_nan=False))
+        show_json(plain(record))
     else:
         _print(record)
 
@@ -139,47 +141,25 @@ def _law(
     return model_law(ModelSpec(model=model, seed=seed, **numbers))
 
 
-def _progress() -> Any:
-    """Lines on standard error at a steady pace, the first after half a minute."""
-    from experiments.cli.pace import Pace
-
-    pace = Pace(0)
-    pace.due(0, 1)
-
-    def progress(done: int, total: int, text: str) -> None:
-        if pace.due(done, total):
-            click.echo(f"{done} of {total}  {text}", err=True)
-
-    return progress
-
-
 def _print(record: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from experiments.cli.output import say, show_table
 
     entropy = record["entropy"]
     known = "" if entropy is None else f", entropy {entropy:.4g} nats"
-    table = Table(
-        box=None,
-        pad_edge=False,
-        title=f"{record['law']}, N = {record['sites']}, q = {record['symbols']}{known}; nats for the whole sequence",
-        title_justify="left",
-    )
-    for column in ("decoder", "calls", "expected", "KL(p‖q)", "KL(q‖p)", "total variation", "E[-ln p] - H"):
-        table.add_column(column, justify="left" if column == "decoder" else "right", no_wrap=True)
-    for row in record["decoders"]:
-        table.add_row(
+    numbers = ("calls", "expected", "KL(p‖q)", "KL(q‖p)", "total variation", "E[-ln p] - H")
+    rows = [
+        (
             row["decoder"],
             str(row["calls"]),
             f"{row['expected_calls']:.4g}",
             *(_number(row[name]) for name in ("kl", "reverse_kl", "total_variation", "excess_loss")),
         )
-    console = Console()
-    if not console.is_terminal:
-        console.width = WIDE
-    console.print(table)
+        for row in record["decoders"]
+    ]
+    title = f"{record['law']}, N = {record['sites']}, q = {record['symbols']}{known}; nats for the whole sequence"
+    show_table(("decoder", *numbers), rows, right=numbers, title=title)
     for entry in record["skipped"]:
-        click.echo(f"left out: {entry['decoder']} ({entry['reason']})")
+        say(f"left out: {entry['decoder']} ({entry['reason']})")
 
 
 def _number(found: dict[str, Any] | None) -> str:

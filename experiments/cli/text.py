@@ -11,7 +11,7 @@ import click
 
 @click.group()
 def text() -> None:
-    """Train a character-level masked model, generate text by each sampler, measure it.
+    """Train a character-level masked model, generate text by any decoder, measure it.
 
     Without --corpus the text is the opening of Alice's Adventures in Wonderland.
     """
@@ -98,63 +98,64 @@ def train(
         click.echo(f"Trained to step {steps}{before}, mean loss of the last steps {run.losses[-50:].mean():.4f} nats.")
 
 
+def usual_decoders(sites: int, calls: int) -> tuple[str, ...]:
+    """What is compared by default: orders, confident tokens first, masking again, and chains from one parallel call."""
+    decoders = ("left-to-right", "first-hitting", "random-order", "llada", "mask-predict")
+    if calls == 1:
+        return decoders
+    parallel = f"one-shot+k-parallel:k={max(1, sites // 2)},times={calls - 1}"
+    return (*decoders, parallel, f"one-shot+k-gibbs:k=1,times={calls - 1}")
+
+
 @text.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @_corpus
 @click.option(
-    "--sampler",
-    "names",
+    "--decoder",
+    "decoders",
     multiple=True,
-    help="left-to-right, sequential, parallel-unmasking, confidence-unmasking, mask-predict, k-parallel or gibbs; "
-    "may be given several times. All by default.",
+    help="A decoder with its options, such as llada:temperature=0.7,block=8 or one-shot+k-gibbs:k=1,times=15; may be "
+    "given several times. A selection by default.",
 )
-@click.option("--count", default=16, show_default=True, help="Texts of each sampler.")
-@click.option("--steps", default=16, show_default=True, help="Steps of the samplers that have such a number.")
-@click.option("--size", type=int, help="Tokens that k-parallel redraws in a step; half of them by default.")
-@click.option("--temperature", default=1.0, show_default=True, help="0 takes the most likely character.")
-@click.option("--show", default=1, show_default=True, help="Texts to print for each sampler.")
+@click.option("--count", default=16, show_default=True, help="Texts of each decoder.")
+@click.option("--calls", type=int, help="Network calls, of decoders that have such a number; 16 or the window.")
+@click.option("--show", default=1, show_default=True, help="Texts to print for each decoder.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def generate(
     folder: Path,
     corpus: Path | None,
-    names: tuple[str, ...],
+    decoders: tuple[str, ...],
     count: int,
-    steps: int,
-    size: int | None,
-    temperature: float,
+    calls: int | None,
     show: int,
     seed: int,
     as_json: bool,
 ) -> None:
     """Text from the model in FOLDER, with network calls and n-gram distances to the corpus (training part)."""
+    import numpy as np
+
     from experiments.cli.output import show_json
     from simulators.gmlm.text.corpus import read_corpus
-    from simulators.gmlm.text.generation import GENERATORS
-    from simulators.gmlm.text.generation import generate as sample
     from simulators.gmlm.text.model import compare_ngrams, load_text_model
+    from theory.decoding import FunctionPredictor, parse, sample
+    from theory.errors import InvalidInput
 
+    if count < 1:
+        raise InvalidInput("count", count, "at least 1 is needed")
     content = read_corpus(corpus)
     model = load_text_model(folder)
-    predict = model.predict
+    sites = model.network.sites
+    asked = min(16, sites) if calls is None else calls
+    predictor = FunctionPredictor(sites, model.vocabulary.symbols, model.predict)
     entries = []
-    for name in names or tuple(GENERATORS):
-        found = sample(
-            predict,
-            model.network.sites,
-            model.vocabulary.symbols,
-            name,
-            count=count,
-            steps=steps,
-            size=size,
-            temperature=temperature,
-            seed=seed,
-        )
+    for decoder in decoders or usual_decoders(sites, asked):
+        found = sample(predictor, parse(decoder), asked, count, np.random.default_rng(seed))
         comparisons = compare_ngrams(model, content, found.sequences)
         entries.append(
             {
-                "sampler": name,
-                "network_calls": found.network_calls,
+                "decoder": decoder,
+                "network_calls": float(found.calls.mean()),
                 "ngram_distance": {c.order: c.generated for c in comparisons},
                 "ngram_distance_of_true_text": {c.order: c.held_out for c in comparisons},
                 "texts": [model.vocabulary.decode(row) for row in found.sequences],
@@ -165,7 +166,7 @@ def generate(
         return
     for entry in entries:
         distances = ", ".join(f"{n}-gram {value:.3f}" for n, value in entry["ngram_distance"].items())  # type: ignore[attr-defined]
-        click.echo(f"{entry['sampler']}: {entry['network_calls']} network calls; distance to the corpus: {distances}")
+        click.echo(f"{entry['decoder']}: {entry['network_calls']:g} network calls; distance to the corpus: {distances}")
         for sampled in entry["texts"][:show]:  # type: ignore[index]
             click.echo("  | " + sampled.replace("\n", "\n  | "))
     distances = ", ".join(f"{c.order}-gram {c.held_out:.3f}" for c in comparisons)

@@ -1,4 +1,4 @@
-"""Text: reading and its errors, generators against enumeration, statistics and losses against slow definitions."""
+"""Text: reading and its errors, decoders of a network by enumeration, statistics and losses against definitions."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import pytest
 from scipy.stats import chi2
 
 from experiments.cli.text import text as command
+from experiments.cli.text import usual_decoders
 from simulators.gmlm.text.corpus import UNKNOWN, Vocabulary, consecutive_windows, read_corpus, split
 from simulators.gmlm.text.evaluation import loss_by_ratio
-from simulators.gmlm.text.generation import GENERATORS, generate
 from simulators.gmlm.text.statistics import ngram_counts, ngram_distance
-from theory.conditionals import TableConditionals, temper
+from theory.conditionals import temper
+from theory.decoding import FunctionPredictor, Sampled, parse, sample
 from theory.errors import InvalidInput
-from theory.laws import JointLaw, product_law, random_law
+from theory.laws import JointLaw, random_law
 from theory.masks import k_uniform
-from theory.samplers import k_parallel
 
 DRAWS = 20_000
 FALSE_ALARM = 1e-4
@@ -54,33 +54,17 @@ def agrees(sequences: np.ndarray, symbols: int, law: np.ndarray) -> bool:
     return bool(statistic < chi2.isf(FALSE_ALARM, seen.sum() - 1))
 
 
-@pytest.mark.parametrize("name", ["left-to-right", "sequential"])
-def test_one_at_a_time_samples_the_law(name: str) -> None:
+def generate(law: JointLaw, decoder: str, calls: int) -> Sampled:
+    network = FunctionPredictor(law.sites, law.symbols, network_of(law))
+    return sample(network, parse(decoder), calls, DRAWS, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("decoder", ["left-to-right", "first-hitting"])
+def test_one_at_a_time_samples_the_law(decoder: str) -> None:
     law = random_law(3, 3, np.random.default_rng(0))
-    found = generate(network_of(law), 3, 3, name, count=DRAWS, steps=1)
-    assert found.network_calls == 3
+    found = generate(law, decoder, 3)
+    assert (found.calls == 3).all()
     assert agrees(found.sequences, 3, law.probabilities)
-
-
-@pytest.mark.parametrize("name", list(GENERATORS))
-def test_every_generator_samples_a_product_law_or_sharpens_it(name: str) -> None:
-    law = product_law(np.array([[0.7, 0.3], [0.4, 0.6], [0.8, 0.2]]))
-    found = generate(network_of(law), 3, 2, name, count=DRAWS, steps=3, size=2)
-    again = generate(network_of(law), 3, 2, name, count=DRAWS, steps=3, size=2)
-    np.testing.assert_array_equal(found.sequences, again.sequences)
-    assert found.network_calls == 3
-    # Remasking by confidence keeps likely tokens (and so does unmasking by it): sharper than the law, by design.
-    sharpened = name in {"mask-predict", "confidence-unmasking"}
-    assert agrees(found.sequences, 2, law.probabilities) != sharpened
-
-
-def test_parallel_unmasking_in_one_and_two_steps() -> None:
-    law = random_law(2, 2, np.random.default_rng(3))
-    once = generate(network_of(law), 2, 2, "parallel-unmasking", count=DRAWS, steps=1)
-    assert once.network_calls == 1
-    assert agrees(once.sequences, 2, np.outer(law.marginal([0]), law.marginal([1])).ravel())
-    twice = generate(network_of(law), 2, 2, "parallel-unmasking", count=DRAWS, steps=2)
-    assert agrees(twice.sequences, 2, law.probabilities)
 
 
 def test_mask_predict_by_enumeration() -> None:
@@ -95,36 +79,12 @@ def test_mask_predict_by_enumeration() -> None:
         for v in range(2):
             y = [v if i == site else x[i] for i in range(3)]
             expected[y[0] * 4 + y[1] * 2 + y[2]] += np.prod(confidence) * line[v] / line.sum()
-    found = generate(network_of(law), 3, 2, "mask-predict", count=DRAWS, steps=2)
-    assert found.network_calls == 2
+    found = generate(law, "mask-predict", 2)
+    assert (found.calls == 2).all()
     assert agrees(found.sequences, 2, expected)
 
 
-@pytest.mark.parametrize(("name", "size"), [("k-parallel", 2), ("gibbs", 1)])
-def test_parallel_steps_are_the_kernel_of_the_theory(name: str, size: int) -> None:
-    law = random_law(3, 2, np.random.default_rng(6))
-    start = np.array([np.prod([law.marginal([i])[x[i]] for i in range(3)]) for x in law.sequences])
-    kernel = k_parallel(TableConditionals(law), k_uniform(3, size))
-    expected = kernel.propagate(kernel.propagate(start))
-    found = generate(network_of(law), 3, 2, name, count=DRAWS, steps=3, size=2)
-    assert agrees(found.sequences, 2, expected)
-
-
-def test_confidence_unmasking_by_enumeration() -> None:
-    law = random_law(2, 2, np.random.default_rng(8))
-    expected = np.zeros(4)
-    left, right = law.marginal([0]), law.marginal([1])
-    for x, y in itertools.product(range(2), repeat=2):
-        # Both are predicted; the more confident one is kept, the other is drawn again given it.
-        if left[x] > right[y]:
-            expected[2 * x : 2 * x + 2] += left[x] * right[y] * law.table[x] / left[x]
-        else:
-            expected[[y, 2 + y]] += left[x] * right[y] * law.table[:, y] / right[y]
-    found = generate(network_of(law), 2, 2, "confidence-unmasking", count=DRAWS, steps=2)
-    assert agrees(found.sequences, 2, expected)
-
-
-@pytest.mark.parametrize("name", ["confidence-unmasking", "mask-predict"])
+@pytest.mark.parametrize("name", ["llada", "mask-predict"])
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 2.0])
 def test_ranking_by_the_untempered_probability(name: str, temperature: float) -> None:
     """Drawn from tempered laws, the less confident of two sites, by the law itself, is drawn again given the other."""
@@ -137,32 +97,12 @@ def test_ranking_by_the_untempered_probability(name: str, temperature: float) ->
             expected[x] += drawn * temper(law.table[x] / left[x], temperature)
         else:
             expected[:, y] += drawn * temper(law.table[:, y] / right[y], temperature)
-    found = generate(network_of(law), 2, 2, name, count=DRAWS, steps=2, temperature=temperature)
+    found = generate(law, f"{name}:temperature={temperature}", 2)
     if temperature == 0:
         assert expected[1, 0] == 1
         assert (found.sequences == [1, 0]).all()
     else:
         assert agrees(found.sequences, 2, expected.ravel())
-
-
-def test_temperature_zero_is_the_most_likely_token() -> None:
-    law = product_law(np.array([[0.7, 0.3], [0.4, 0.6], [0.8, 0.2]]))
-    for name in GENERATORS:
-        found = generate(network_of(law), 3, 2, name, count=4, steps=2, temperature=0.0)
-        np.testing.assert_array_equal(found.sequences, np.tile([0, 1, 0], (4, 1)))
-
-
-def test_bad_generation_is_named() -> None:
-    law = random_law(2, 2, np.random.default_rng(0))
-    for argument, changes in (
-        ("sampler", {"name": "beam"}),
-        ("steps", {"steps": 0}),
-        ("size", {"size": 3}),
-        ("count", {"count": 0}),
-        ("temperature", {"temperature": -1.0}),
-    ):
-        with pytest.raises(InvalidInput, match=argument):
-            generate(network_of(law), 2, 2, **({"name": "gibbs", "count": 1, "steps": 1} | changes))
 
 
 def test_ngrams_against_a_counter() -> None:
@@ -257,11 +197,18 @@ def test_command_line_from_training_to_text(tmp_path: Path) -> None:
     refused = run("train", str(folder), *options, "--seed", "1")
     assert isinstance(refused.exception, InvalidInput)
     assert "settings.seed = 1" in str(refused.exception)
-    shown = run("generate", str(folder), "--count", "3", "--steps", "2").output
-    assert all(f"{name}: " in shown for name in GENERATORS)
-    assert "left-to-right: 8 network calls" in shown
+    shown = run("generate", str(folder), "--count", "3", "--calls", "2").output
+    assert all(f"{decoder}: 2 network calls" in shown for decoder in usual_decoders(8, 2) if decoder != "first-hitting")
+    assert "first-hitting: 8 network calls" in shown
+    for arguments, message in (
+        (("--decoder", "beam"), "decoder = beam"),
+        (("--decoder", "tweedie:noise=uniform"), "decoder = tweedie"),
+        (("--decoder", "optimal", "--calls", "2"), "decoder = optimal"),
+        (("--decoder", "llada", "--calls", "9"), "calls = 9: at most 8"),
+        (("--count", "0"), "count = 0"),
+    ):
+        assert message in str(run("generate", str(folder), *arguments).exception)
     assert "validation" in run("evaluate", str(folder)).output
-    for arguments in (("generate", str(folder), "--sampler", "beam"), ("evaluate", str(folder), "--ratios", "2")):
-        assert isinstance(run(*arguments).exception, InvalidInput)
+    assert isinstance(run("evaluate", str(folder), "--ratios", "2").exception, InvalidInput)
     corpus.write_text("short")
     assert "corpus" in str(run("train", str(tmp_path / "other"), *options).exception)

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from tests.theory.decoding_laws import random_law
+from theory.conditionals import TableConditionals
 from theory.decoding.enumeration import decode, divergences, expected_total_correlation
 from theory.decoding.ranking import RankedRule
 from theory.decoding.registry import RULES, parse
@@ -15,7 +16,9 @@ from theory.decoding.sampling import sample
 from theory.decoding.tables import FunctionPredictor, KnownLaw
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
+from theory.masks import k_uniform
 from theory.parameters import describe
+from theory.samplers import block_gibbs, k_parallel
 
 FALSE_ALARM = 1e-6
 """Of each comparison of sampled counts with a law, by Pearson's statistic."""
@@ -159,6 +162,20 @@ def test_replay_refuses_what_has_no_single_path() -> None:
         assert isinstance(rule, RankedRule)
         with pytest.raises(InvalidInput, match="no single path"):
             rule.selected(setting, 0, tokens, model.predict(tokens))
+
+
+def test_chain_steps_are_the_kernels_of_the_samplers() -> None:
+    law = random_law(23, 3, 2)
+    conditionals = TableConditionals(law)
+    start = decode(KnownLaw(law), parse("one-shot"), 1).law.probabilities
+    for text, kernel in (
+        ("k-gibbs:k=1", block_gibbs(conditionals, k_uniform(3, 1))),
+        ("k-gibbs:k=2", block_gibbs(conditionals, k_uniform(3, 2))),
+        ("k-parallel:k=2", k_parallel(conditionals, k_uniform(3, 2))),
+    ):
+        after = decode(KnownLaw(law), parse(f"one-shot+{text},times=2"), 1)
+        expected = kernel.propagate(kernel.propagate(start))
+        np.testing.assert_allclose(after.law.probabilities, expected, atol=1e-14)
 
 
 def test_ties_of_sites() -> None:

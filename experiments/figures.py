@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from theory.errors import one_line
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -69,3 +71,8 @@ def render(figure: Figure, kind: str) -> bytes:
     with style():
         figure.savefig(buffer, format=kind, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind))
     return buffer.getvalue()
+
+
+def plain_text(text: str) -> str:
+    """Text of the user for a figure: a dollar is a dollar, and control characters, which SVG lacks, are escapes."""
+    return one_line(text).replace("$", r"\$")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.chains.plan import mixing_seconds
 from experiments.claim import plain
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure
+from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, plain_text
 from theory.bounds import bottleneck_bounds, entropy_contraction_bounds, relaxation_time_bounds
 from theory.chains import (
     DenseOperator,
@@ -323,6 +323,6 @@ def draw_curve(record: Mapping[str, Any], title: str) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("steps t")
     axes.set_ylabel("total variation to the stationary law")
-    axes.set_title(title)
+    axes.set_title(plain_text(title))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

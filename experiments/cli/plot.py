@@ -25,6 +25,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--value", help="Colour of a map over --x and --y: numbers make a heat map, words a phase diagram.")
 @click.option("--threshold", type=float, help="With --value: a phase diagram of values below and above.")
 @click.option("--where", "conditions", multiple=True, metavar="NAME=VALUE", help="Draw only k=1..3, coupling<1, ...")
+@click.option("--sweep", metavar="NAME", help="Draw only the cells of the sweeps of that name.")
 @click.option("--log/--linear", "log", default=None, help="Scale of the vertical axis of lines.")
 @click.option("--title", help="Heading of the figure.")
 @click.option("--out", type=_PATH, help="File: .svg, .png or .pdf.  [default: results/NAME.png]")
@@ -37,6 +38,7 @@ def plot(
     value: str | None,
     threshold: float | None,
     conditions: tuple[str, ...],
+    sweep: str | None,
     log: bool | None,
     title: str | None,
     out: Path | None,
@@ -45,16 +47,19 @@ def plot(
     """Draw the results of a sweep, with the theory's prediction where there is one.
 
     NAME is a ready-made figure (mixing-time, escape-time, sample-efficiency, unmasking-frontier) or a subject (chain,
-    C8, ...) together with --x and --y for lines with a band over seeds, and --value for a map.
+    C8, ...) together with --x and --y for lines with a band over seeds, and --value for a map, or for the colour of
+    marks where --y is an outcome.
     """
-    from experiments.figures import render, style
+    from experiments.cli.output import say
+    from experiments.figures import plain_text, render, style
     from experiments.files import write_atomically
     from experiments.sweeps.presets import PRESETS
     from experiments.sweeps.results import open_results
     from experiments.sweeps.subjects import load_subject
     from theory.errors import InvalidInput
+    from theory.files import require_writable
 
-    target = out or path.parent / f"{name}.png"
+    target = out or path.parent / f"{name.replace(':', '-').replace('/', '-')}.png"
     if target.suffix not in {".svg", ".png", ".pdf"}:
         raise InvalidInput("--out", str(target), "the name must end in .svg, .png or .pdf")
     preset = PRESETS.get(name)
@@ -63,13 +68,15 @@ def plot(
         raise InvalidInput("name", name, f"give --x and --y, or a ready-made figure: {ready}")
     if preset is not None and (x or y or series or value):
         raise InvalidInput("name", name, "a ready-made figure chooses its axes; name the subject " + preset.subject)
+    require_writable(target, "out")
     subject = load_subject(preset.subject if preset else name)
-    rows = open_results(path).rows(f"subject={subject.name}", *conditions, "status=done")
+    found = open_results(path)
+    wanted = [f"subject={subject.name}", *([f"sweep={sweep}"] if sweep else []), *conditions, "status=done"]
+    rows = found.rows(*wanted)
     if not rows:
         hint = f"; make them with: gmlm sweep {' '.join(preset.sweep)}" if preset else ""
-        raise InvalidInput(
-            "store", str(path), f"holds no finished cells of {subject.name} that meet the conditions{hint}"
-        )
+        reason = f"{found.why_none(*wanted)}{hint}"
+        raise InvalidInput("store", str(path), f"holds no finished cells of {subject.name} to draw: {reason}")
     with style():
         if preset is not None:
             _require_fixed(subject, rows, preset.free)
@@ -80,9 +87,9 @@ def plot(
             _require_fixed(subject, rows, {x, y, series, value} - {None})
             figure = _draw(subject, rows, x, y, series, value, threshold, log)
         if title:
-            figure.suptitle(title)
+            figure.suptitle(plain_text(title))
     write_atomically(target, render(figure, target.suffix[1:]))
-    click.echo(str(target))
+    say(str(target))
 
 
 def _draw(
@@ -96,7 +103,8 @@ def _draw(
     log: bool | None,
 ) -> Figure:
     from experiments.figures import new_figure
-    from experiments.sweeps.drawing import draw_heat_map, draw_lines, draw_phases
+    from experiments.sweeps.drawing import draw_heat_map, draw_lines, draw_phases, draw_points
+    from theory.parameters import describe
 
     figure, (axes,) = new_figure(1, 1, 6.4, 4.2)
     if value is None:
@@ -105,6 +113,8 @@ def _draw(
             axes.set_yscale("log" if log else "linear")
     elif threshold is not None or any(isinstance(row.get(value), (str, bool)) for row in rows):
         draw_phases(axes, subject, rows, x, y, value, threshold)
+    elif y not in describe(subject.parameters):
+        draw_points(axes, subject, rows, x, y, value)
     else:
         draw_heat_map(axes, subject, rows, x, y, value)
     return figure

@@ -1,8 +1,9 @@
-"""Drawing rows of results: lines with bands over seeds, heat maps and phase diagrams, theory beside measurement.
+"""Drawing rows of results: lines with bands over seeds, marks, heat maps and phase diagrams, theory beside measurement.
 
-Measured values are markers joined by thin lines, with a band from the smallest to the largest where several seeds (or
-other repetitions) share a point, which is drawn at their median. The theory's value is a dashed line, its bounds are
-dotted ones. A heat map has one contour line of the measured values, and the theory's lines at the same level.
+Measured values are markers joined by thin lines (not joined over an axis of words), with a band from the smallest to
+the largest where several seeds (or other repetitions) share a point, which is drawn at their median. The theory's value
+is a dashed line, its bounds are dotted ones. A heat map has one contour line of the measured values, and the theory's
+lines at the same level.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.figures import COLOURS, MARKERS
+from experiments.figures import COLOURS, MARKERS, plain_text
 from experiments.sweeps.design import show
 from experiments.sweeps.results import Row
 from experiments.sweeps.subject import Quantity, Subject
@@ -37,8 +38,8 @@ def label_of(subject: Subject, column: str) -> str:
         return subject.quantities[column].label
     known = describe(subject.parameters)
     if column in known:
-        return known[column].rule.help.partition(";")[0].partition(",")[0]
-    return column.replace("_", " ")
+        return plain_text(known[column].rule.help.partition(";")[0].partition(",")[0])
+    return plain_text(column.replace("_", " "))
 
 
 def quantity_of(subject: Subject, column: str) -> Quantity:
@@ -65,9 +66,23 @@ def numbers(rows: Sequence[Row], column: str) -> Array:
     return np.array([float(v) if isinstance(v, (int, float)) else np.nan for v in values])
 
 
-def curve(rows: Sequence[Row], x: str, y: str) -> tuple[Array, Array, Array, Array]:
-    """Points of one line: x ascending, and the median, smallest and largest y at each."""
+def is_numeric(values: Sequence[Any]) -> bool:
+    """Whether values have places on an axis of numbers; words, and yes and no, get places of their own."""
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def curve(rows: Sequence[Row], x: str, y: str, words: Sequence[Any] | None = None) -> tuple[Array, Array, Array, Array]:
+    """Points of one line: x ascending, and the median, smallest and largest y at each.
+
+    Args:
+        rows: to be drawn.
+        x, y: columns.
+        words: values of x that are no numbers, in the order of their places 0, 1, ...
+    """
     places, heights = numbers(rows, x), numbers(rows, y)
+    if words is not None:
+        order = {value: place for place, value in enumerate(words)}
+        places = np.array([order.get(row.get(x), np.nan) for row in rows], dtype=float)
     kept = np.isfinite(places) & np.isfinite(heights)
     places, heights = places[kept], heights[kept]
     points = np.unique(places)
@@ -100,30 +115,79 @@ def draw_lines(
         raise InvalidInput(
             "series", series, f"{len(groups)} lines cannot be told apart; keep at most {MOST_SERIES} with --where"
         )
+    values = values_of(rows, x)
+    words = None if is_numeric(values) else values
     drawn = False
     for index, group in enumerate(groups):
         chosen = [row for row in rows if series is None or row.get(series) == group]
-        points, middle, low, high = curve(chosen, x, y)
+        points, middle, low, high = curve(chosen, x, y, words)
         if not len(points):
             continue
         drawn = True
-        label = "measured" if series is None else name(group) if name else f"{series} = {show(group)}"
+        label = "measured" if series is None else plain_text(name(group) if name else f"{series} = {show(group)}")
         colour = COLOURS[index]
-        axes.plot(points, middle, MARKERS[index] + "-", color=colour, linewidth=0.8, label=label)
-        if (high > low).any():
+        joined = "-" if words is None else ""  # nothing lies between two words
+        axes.plot(points, middle, MARKERS[index] + joined, color=colour, linewidth=0.8, label=label)
+        if words is not None:
+            axes.vlines(points, low, high, color=colour, linewidth=0.8)
+        elif (high > low).any():
             axes.fill_between(points, low, high, color=colour, alpha=0.2, linewidth=0)
         for kind, line in THEORY.items():
             column = getattr(quantity, kind)
-            if column is not None and len(theory := curve(chosen, x, column)[0]):
-                axes.plot(theory, curve(chosen, x, column)[1], line, color=colour)
+            if column is not None and len(theory := curve(chosen, x, column, words)[0]):
+                axes.plot(theory, curve(chosen, x, column, words)[1], line, color=colour)
     if not drawn:
         raise InvalidInput("y", y, f"there are no numbers to draw over {x}")
     _theory_legend(axes, quantity, rows)
+    _finish_axes(axes, subject, rows, x, y, words)
+    axes.legend()
+
+
+def draw_points(axes: Axes, subject: Subject, rows: Sequence[Row], x: str, y: str, value: str) -> None:
+    """A mark for each row, coloured by ``value``: for designs that draw, where no two rows share a place.
+
+    Raises:
+        InvalidInput: no numbers to draw.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
+    values = values_of(rows, x)
+    words = None if is_numeric(values) else values
+    shades = numbers(rows, value)
+    heights = numbers(rows, y)
+    places = numbers(rows, x) if words is None else np.array([float(words.index(row[x])) for row in rows])
+    kept = np.isfinite(shades) & np.isfinite(heights) & np.isfinite(places)
+    if not kept.any():
+        raise InvalidInput("value", value, f"there are no numbers to draw over {x} and {y}")
+    low, high = float(shades[kept].min()), float(shades[kept].max())
+    log = 0 < low < high and high / low > 100
+    marks = axes.scatter(
+        places[kept],
+        heights[kept],
+        c=shades[kept],
+        norm=LogNorm(low, high) if log else Normalize(low, high),
+        cmap="cividis",
+        edgecolors="black",
+        linewidths=0.3,
+    )
+    axes.figure.colorbar(marks, ax=axes).set_label(label_of(subject, value))
+    _finish_axes(axes, subject, rows, x, y, words)
+    if words is None and places[kept].min() > 0 and places[kept].max() > 100 * places[kept].min():
+        axes.set_xscale("log")
+
+
+def _finish_axes(
+    axes: Axes, subject: Subject, rows: Sequence[Row], x: str, y: str, words: Sequence[Any] | None
+) -> None:
+    """Labels, the words of an axis that has no numbers, and the scale."""
+    quantity = quantity_of(subject, y)
+    if words is not None:
+        axes.set_xticks(range(len(words)), [plain_text(show(word)) for word in words])
+        axes.set_xlim(-0.5, len(words) - 0.5)
     axes.set_xlabel(label_of(subject, x))
     axes.set_ylabel(quantity.label)
     if quantity.log and (numbers(rows, y)[np.isfinite(numbers(rows, y))] > 0).all():
         axes.set_yscale("log")
-    axes.legend()
 
 
 def _theory_legend(axes: Axes, quantity: Quantity, rows: Sequence[Row]) -> None:
@@ -243,7 +307,7 @@ def draw_phases(
     at_x, at_y = _positions(axes, subject, x, y, columns, lines)
     axes.pcolormesh(at_x, at_y, np.ma.masked_invalid(table), norm=norm, cmap=shades, shading="nearest")
     axes.grid(False)
-    entries: list[Any] = [Patch(color=shades(norm(index)), label=word) for index, word in enumerate(phases)]
+    entries: list[Any] = [Patch(color=shades(norm(index)), label=plain_text(word)) for index, word in enumerate(phases)]
     if threshold is not None:
         for index, kind in enumerate(("predicted", "lower", "upper")):
             column = getattr(quantity, kind)
@@ -282,10 +346,10 @@ def _positions(
     result = []
     for values, set_ticks in ((columns, axes.set_xticks), (lines, axes.set_yticks)):
         places: Mapping[bool, Any] = {True: np.array(values), False: np.arange(len(values))}
-        numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+        numeric = is_numeric(values)
         at = np.asarray(places[numeric], dtype=float)
         if not numeric:
-            set_ticks(at, [show(value) for value in values])
+            set_ticks(at, [plain_text(show(value)) for value in values])
         elif all(isinstance(value, int) for value in values) and len(values) <= 12:
             set_ticks(at)
         result.append(at)

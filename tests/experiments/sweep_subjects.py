@@ -68,3 +68,17 @@ BUSY = Subject("busy", "A subject that takes processor time", Parameters, spin)
 
 CHEAP_NAME = f"{__name__}:CHEAP"
 BUSY_NAME = f"{__name__}:BUSY"
+
+
+def lengths(coupling: float, sites: int = 8, shape: str = "ring", seed: int = 0) -> dict[str, float]:
+    """The ring of a few lines that a user might sweep."""
+    noise = np.random.default_rng(seed).normal()
+    return {"length": -1 / np.log(np.tanh(coupling)), "sites": sites, "noise": noise, "rings": float(shape == "ring")}
+
+
+def plain_square(x: float = 2.0) -> float:
+    """A number from a number."""
+    return x * x
+
+
+LENGTHS_NAME = f"{__name__}:lengths"

@@ -13,6 +13,7 @@ from experiments.cli import main
 from experiments.sweeps import open_results
 from experiments.sweeps.cell import code_version, compute_cell, own_provenance
 from experiments.sweeps.plan import make_plan
+from experiments.sweeps.results import export
 from experiments.sweeps.store import open_store
 from experiments.sweeps.subjects import load_subject
 from tests.experiments.sweep_subjects import CHEAP_NAME
@@ -171,3 +172,33 @@ def test_there_must_be_something_to_list(tmp_path: Path, capsys: pytest.CaptureF
     code, _, err = run(capsys, "results", "--store", tmp_path / "none.sqlite")
     assert code == 2
     assert "gmlm sweep" in err
+
+
+@pytest.mark.parametrize(
+    ("conditions", "message"),
+    [
+        (["a=9"], "no cell has a=9; a is 0, 1, 2, 3, 4 where subject="),
+        (["mode=good", "b=7"], "b is 0.1, 0.2, 0.3, 0.4, 0.5 where subject="),
+        (["sweep=first"], "sweep is nowhere given"),
+    ],
+)
+def test_conditions_that_nothing_meets_tell_what_there_is(
+    path: Path, conditions: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [word for condition in conditions for word in ("--where", condition)]
+    code, out, _ = run(capsys, "results", CHEAP_NAME, *options, "--store", path)
+    assert code == 0
+    assert message in out
+    assert len(out.splitlines()) == 1
+
+
+def test_formulas_are_text_in_a_spreadsheet(tmp_path: Path) -> None:
+    texts = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "-1, 2", "-3.5", "@SUM(1)", "\tx", "fine", None]
+    frame = pandas.DataFrame({"=evil()": texts, "number": [-1.5] * len(texts)})
+    export(frame, tmp_path / "t.csv")
+    read = pandas.read_csv(tmp_path / "t.csv", keep_default_na=False)
+    assert list(read.columns) == ["'=evil()", "number"]
+    assert read["'=evil()"].tolist() == [
+        "'=1+1", "'+cmd|' /C calc'!A0", "-2+3", "-1, 2", "-3.5", "'@SUM(1)", "'\tx", "fine", "",
+    ]  # fmt: skip
+    assert (read["number"] == -1.5).all()

@@ -5,25 +5,29 @@ The reference is what the cells give when they are computed here one after the o
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from distributed.comm import connect
 
-from experiments.sweeps import open_results
+from experiments.sweeps import cluster, open_results
 from experiments.sweeps.cell import CellKey, Outcome, code_version, compute_cell
 from experiments.sweeps.plan import SweepPlan, make_plan
 from experiments.sweeps.store import open_store
 from experiments.sweeps.subjects import load_subject
 from experiments.sweeps.sweep import compute_waiting, look_up
 from tests.experiments.sweep_subjects import CHEAP_NAME
+from theory.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
 GMLM = [sys.executable, "-c", "from experiments.cli import main; main()"]
@@ -72,12 +76,12 @@ def wait_until(condition: object, what: str) -> None:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, folder: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
     """A process of its own group; it and its children are gone afterwards."""
     process = subprocess.Popen(
         list(arguments),
         env=environment(),
-        cwd=ROOT,
+        cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -136,9 +140,7 @@ def test_a_joined_cluster_gives_the_same_and_losing_a_worker_costs_nothing(tmp_p
         started(*worker),
     ):
         wait_until(file.exists, "the scheduler")
-        from json import loads
-
-        address = loads(file.read_text())["address"]
+        address = json.loads(file.read_text())["address"]
 
         def kill_one(outcomes: Sequence[Outcome]) -> None:
             if first.poll() is None:
@@ -200,3 +202,68 @@ def test_workers_with_other_code_are_refused(tmp_path: Path) -> None:
         assert list(store.cells()) == []
         run_cells(client, CHEAP_NAME, code_version(CHEAP_NAME), plan.cells, store)
     assert stored(plan, tmp_path / "s.sqlite") == reference(plan)
+
+
+SILENT = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+kept = []
+while True:
+    connection, _ = server.accept()
+    kept.append(connection)
+    connection.sendall(bytes.fromhex(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("answer", ["", b"HTTP/1.1 200 OK\r\n\r\n".hex(), "ff" * 64], ids=["silence", "http", "noise"])
+def test_what_is_no_scheduler_is_left_in_time(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "CONNECT", 2)
+    with started(sys.executable, "-c", SILENT, answer) as server:
+        assert server.stdout is not None
+        address = f"tcp://127.0.0.1:{server.stdout.readline().strip()}"
+        with (
+            pytest.raises(InvalidInput, match=r"scheduler = tcp.*no Dask scheduler answers there"),
+            cluster.joined_cluster(address),
+        ):
+            pass
+    for address in ("tcp://127.0.0.1:1", "nonsense://x", "127.0.0.1:x", ""):
+        with pytest.raises(InvalidInput, match="no Dask scheduler"), cluster.joined_cluster(address):
+            pass
+
+
+def test_the_cluster_of_a_sweep_answers_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no key of it cannot talk to the scheduler or a worker, encrypted or not."""
+    from distributed.security import Security
+
+    monkeypatch.setattr(cluster, "CONNECT", 3)
+    with cluster.local_cluster(1) as client:
+        addresses = [client.scheduler.address, *client.scheduler_info()["workers"]]
+        assert all(address.startswith("tls://127.0.0.1:") for address in addresses)
+        for address in addresses:
+            with pytest.raises(InvalidInput), cluster.joined_cluster(address.replace("tls", "tcp")):
+                pass
+            stranger = Security.temporary().get_connection_args("client")
+            with pytest.raises(OSError, match=r"(?i)certificate|ssl|tls|timed out"):
+                asyncio.run(connect(address, timeout=3, **stranger))
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_scheduler_without_workers_is_waited_for(tmp_path: Path) -> None:
+    file, said = tmp_path / "scheduler.json", []
+    dask = [sys.executable, "-m", "dask"]
+    where = ["--scheduler-file", str(file), "--no-dashboard"]
+    worker = [*dask, "worker", *where, "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path)]
+    plan = make_plan(load_subject(CHEAP_NAME), {"a": "1..3"})
+    with started(*dask, "scheduler", *where, "--host", "127.0.0.1", "--port", "0"), ExitStack() as later:
+        wait_until(file.exists, "the scheduler")
+
+        def say(line: str) -> None:
+            said.append(line)
+            later.enter_context(started(*worker))
+
+        with open_store(tmp_path / "s.sqlite", create=True) as store:
+            address = json.loads(file.read_text())["address"]
+            compute_waiting(plan, look_up(plan, store), store, 1, address, say=say)
+            assert look_up(plan, store).waiting == []
+    assert said == ["waiting for workers: the scheduler has none yet"]

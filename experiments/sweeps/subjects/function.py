@@ -45,7 +45,7 @@ def function_subject(name: str, function: Callable[..., Any]) -> Subject:
             raise InvalidInput("subject", name, f"its parameter {key} cannot be given by name")
         if key != SEED:
             default = dataclasses.MISSING if entry.default is entry.empty else entry.default
-            fields.append((key, _type(name, key, hints.get(key), default), parameter(default, f"{key} of {name}")))
+            fields.append((key, _type(name, key, hints.get(key), default), parameter(default, key)))
     parameters = dataclasses.make_dataclass("Parameters", fields, frozen=True, kw_only=True)
     seeded = SEED in signature.parameters
 

@@ -40,14 +40,14 @@ def ising_information(law: IsingLaw, sizes: Iterable[int]) -> dict[str, Any]:
     inverse_fisher = invert_information(family.fisher_information(theta))
     rows = []
     for size in chosen:
-        constant = poincare_constant(law, k_uniform(law.sites, size)).value
+        constant = poincare_constant(law, k_uniform(law.sites, size))
         rows.append(
             {
                 "k": size,
                 "trace_asymptotic_covariance": float(np.trace(covariance[size])),
                 "loewner_margin": loewner_margin(covariance[size - 1], covariance[size]) if size > 1 else None,
-                "poincare_constant": constant,
-                "poincare_margin": loewner_margin(constant * inverse_fisher, covariance[size]),
+                "poincare_constant": constant.value,
+                "poincare_margin": loewner_margin(constant.interval[1] * inverse_fisher, covariance[size]),
             }
         )
     return {

@@ -208,7 +208,8 @@ def test_certified_ends_hold_for_random_laws(seed: int, size: int, scale: float)
     law = random_ising(3, generator, scale)
     masks = k_uniform(3, size)
     constant = approximate_tensorization(law, masks, random_starts=1, iterations=30)
-    assert constant.poincare <= constant.lower <= constant.upper * (1 + 1e-9)
+    assert constant.poincare <= constant.lower * (1 + 1e-9)
+    assert constant.lower <= constant.upper
     bounds = tensorization_upper_bounds(MaskingChannel(law, masks), constant.poincare)
     assert constant.upper == pytest.approx(min(bounds.values()), rel=1e-9)
     if constant.law is not None:
@@ -252,7 +253,7 @@ def test_entropy_contracts_at_the_certified_rate(seed: int, size: int, scale: fl
 def test_full_masks_are_certified_exactly() -> None:
     law = random_ising(3, np.random.default_rng(3), 1.0)
     constant = approximate_tensorization(law, k_uniform(3, 3))
-    assert constant.upper_by == "full mask"
+    assert constant.upper_by in {"full mask", "Dobrushin coefficient"}  # both are 1
     assert (constant.lower, constant.upper) == pytest.approx((1.0, 1.0))
     assert approximate_tensorization(law, uniform_ratio(3), 0, 20).upper <= 4.0 + 1e-12
 

@@ -30,7 +30,12 @@ from theory.inequalities.dobrushin import check_epsilon
 from theory.inequalities.extremal import Objective, maximise_over_laws, starting_laws
 from theory.inequalities.masking_channel import MaskingChannel, entropy_density
 from theory.inequalities.poincare import channel_poincare_constant
-from theory.inequalities.tensorization import SMALLEST_DIVERGENCE, complete_graph_factor, tensorization_upper_bounds
+from theory.inequalities.tensorization import (
+    CANCELLED,
+    SMALLEST_DIVERGENCE,
+    complete_graph_factor,
+    tensorization_upper_bounds,
+)
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
 
@@ -81,9 +86,14 @@ def entropy_production(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, function
             "function", f"shape {values.shape}", f"positive values on the support, shape ({law.states},)"
         )
     inside = values[channel.support]
-    logarithm = np.log(inside)
-    averaged = channel.posterior_mean(channel.observe(channel.target * logarithm) / channel.observed)
-    return float((channel.target * inside) @ (logarithm - averaged))
+    mean = float(inside @ channel.target)
+    return mean * _production(channel, inside / mean, (inside - mean) / mean)
+
+
+def _production(channel: MaskingChannel, density: Array, excess: Array) -> float:
+    """E(f, ln f) = E E[(f - m)(ln f - ln m) | K, x_{-K}], m the mean in the block: no term is negative."""
+    weights, within, logarithm = channel.within_blocks(density, excess)
+    return float(weights @ (within * logarithm))
 
 
 def modified_log_sobolev(
@@ -107,21 +117,21 @@ def modified_log_sobolev(
     channel = MaskingChannel(law, masks)
     smallest = float(channel.target.min())
     poincare = channel_poincare_constant(channel)
-    if poincare.value == inf:
+    if poincare.reason:
         return ModifiedLogSobolevConstant(0.0, "reducible", 0.0, None, smallest)
-    bounds = {
-        f"tensorization ({name})": 1 / c for name, c in tensorization_upper_bounds(channel, poincare.value).items()
-    }
-    bounds["spectral gap"] = 4 * poincare.gap / complete_graph_factor(smallest)
+    least, largest = poincare.interval
+    bounds = {f"tensorization ({name})": 1 / c for name, c in tensorization_upper_bounds(channel, largest).items()}
+    bounds["spectral gap"] = 4 / largest / complete_graph_factor(smallest)
     lower_by = max(bounds, key=lambda name: bounds[name])
     starts = starting_laws(channel, random_starts, np.random.default_rng(0) if generator is None else generator)
     objective = _negative_log_quotient(channel)
-    best, witness = 2 * poincare.gap, None
+    best, witness = 2 / least, None
     for end in maximise_over_laws(objective, starts, iterations):
         if channel.relative_entropy(channel.extend(end)) >= SMALLEST_DIVERGENCE:
-            value = float(np.exp(-objective(end)[0]))
+            density = end / channel.target
+            value = _production(channel, density, density - 1) / float(entropy_density(density - 1) @ channel.target)
             if value < best:
-                best, witness = value, channel.extend(end / channel.target)
+                best, witness = value, channel.extend(density)
     # Where both ends meet (uniform product laws) rounding alone may have put the witness below.
     return ModifiedLogSobolevConstant(bounds[lower_by], lower_by, max(best, bounds[lower_by]), witness, smallest)
 
@@ -136,6 +146,8 @@ def _negative_log_quotient(channel: MaskingChannel) -> Objective:
         change = slope - channel.posterior_mean(channel.observe(channel.target * slope) / channel.observed)
         flow = density - channel.posterior_mean(channel.observe(law) / channel.observed)
         production = float(law @ change)
+        if production < CANCELLED * total:
+            production = _production(channel, density, density - 1)
         return float(np.log(total / production)), slope / total - (change + flow / density) / production
 
     return objective

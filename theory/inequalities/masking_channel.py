@@ -9,7 +9,9 @@ matrix of the channel, f a function, r a law, E and Var under q:
     relative entropy  E_{(K, x_{-K}) ~ A r} KL(r(. | K, x_{-K}) || q(. | K, x_{-K})) = KL(r || q) - KL(A r || A q)
 
 For a mask law that does not look at the sequence, q(. | x_{-K}, K) = q(. | x_{-K}) and A r is P_K times the marginals
-of r. Entropies are computed from the right-hand sides (the chain rule): one sparse product, no loop over masks.
+of r. The right-hand sides (the chain rule) are one sparse product, but differences of numbers of order 1; the
+functionals are therefore summed block by block, over the pairs (x, K), in terms that are not negative: with rho = r/q,
+m = E[rho | K, x_{-K}] and v = rho / m - 1 the relative entropy is E m ((1 + v) ln(1 + v) - v).
 The variance functional is the Dirichlet form <f, (I - P) f>_q of the block dynamics P = A* A.
 
 Legend: ``N`` sites, ``q`` symbols (and the target law), ``S`` states, ``M`` masks, ``B`` batch, ``T`` states in the
@@ -149,13 +151,13 @@ class MaskingChannel:
 
     def entropy(self, function: ArrayLike) -> Array:
         """Ent(f) for f >= 0 of shape [S] or [B, S]: shape [] or [B]."""
-        mean, excess = self._density(function)
+        mean, _, excess = self._density(function)
         return np.asarray(mean * (entropy_density(excess) @ self.target))
 
     def local_entropy(self, function: ArrayLike) -> Array:
         """E Ent(f | K, x_{-K}) for f >= 0 of shape [S] or [B, S]: shape [] or [B]."""
-        mean, excess = self._density(function)
-        return np.asarray(mean * self._local_divergence(excess))
+        mean, density, excess = self._density(function)
+        return np.asarray(mean * self._local_divergence(density, excess))
 
     def local_entropy_gradient(self, function: ArrayLike) -> Array:
         """Derivative of `local_entropy` by f(x), q(x) (ln f - E[ln E[f | K, x_{-K}] | x]): shape [S] or [B, S].
@@ -171,14 +173,15 @@ class MaskingChannel:
 
     def relative_entropy(self, law: ArrayLike) -> Array:
         """KL(r || q) for laws r of shape [S] or [B, S]; infinite where r has mass outside the support."""
-        return np.asarray(np.where(self._inadmissible(law), np.inf, entropy_density(self._excess(law)) @ self.target))
+        _, excess = self._likelihood(law)
+        return np.asarray(np.where(self._inadmissible(law), np.inf, entropy_density(excess) @ self.target))
 
     def local_relative_entropy(self, law: ArrayLike) -> Array:
         """E_{(K, x_{-K}) ~ r} KL(r(. | K, x_{-K}) || q(. | K, x_{-K})) for laws r of shape [S] or [B, S].
 
         Infinite where r has mass outside the support of the target.
         """
-        return np.asarray(np.where(self._inadmissible(law), np.inf, self._local_divergence(self._excess(law))))
+        return np.asarray(np.where(self._inadmissible(law), np.inf, self._local_divergence(*self._likelihood(law))))
 
     def local_relative_entropy_gradient(self, law: ArrayLike) -> Array:
         """Derivative of `local_relative_entropy` by r(x), ln(r/q) - E[ln(A r / A q) | x]: shape [S] or [B, S].
@@ -210,26 +213,53 @@ class MaskingChannel:
         inside = self._inside(function, "function")
         return inside - (inside @ self.target)[..., None]
 
-    def _density(self, function: ArrayLike) -> tuple[Array, Array]:
-        """E f and f / E f - 1; a function that vanishes counts as constant, its entropy is 0."""
+    def _density(self, function: ArrayLike) -> tuple[Array, Array, Array]:
+        """E f, f / E f and f / E f - 1; a function that vanishes counts as constant, its entropy is 0."""
         inside = self._inside(function, "function")
         if inside.min() < 0:
             raise InvalidInput("function", float(inside.min()), "entropy is defined for non-negative functions")
         mean = np.asarray(inside @ self.target)
-        scale = np.where(mean > 0, mean, 1.0)[..., None]
-        return mean, np.where(mean[..., None] > 0, (inside - mean[..., None]) / scale, 0.0)
+        positive, scale = mean[..., None] > 0, np.where(mean > 0, mean, 1.0)[..., None]
+        return (
+            mean,
+            np.where(positive, inside / scale, 1.0),
+            np.where(positive, (inside - mean[..., None]) / scale, 0.0),
+        )
 
-    def _excess(self, law: ArrayLike) -> Array:
-        """r / q - 1 on the support."""
+    def _likelihood(self, law: ArrayLike) -> tuple[Array, Array]:
+        """r / q and r / q - 1 on the support."""
         inside = self._inside(law, "law")
         if inside.min() < 0:
             raise InvalidInput("law", float(inside.min()), "masses must be >= 0")
-        return (inside - self.target) / self.target
+        return inside / self.target, (inside - self.target) / self.target
 
-    def _local_divergence(self, excess: Array) -> Array:
-        """The relative-entropy functional of r = q (1 + u); relative accuracy survives r -> q."""
-        means = np.maximum(self.observe(self.target * excess) / self.observed, -1.0)
-        return np.asarray(entropy_density(excess) @ self.target - entropy_density(means) @ self.observed)
+    def _local_divergence(self, density: Array, excess: Array) -> Array:
+        """The relative-entropy functional of r = q rho, of rho and rho - 1."""
+        rows = zip(np.atleast_2d(density), np.atleast_2d(excess), strict=True)
+        values = [weights @ entropy_density(v) for weights, v, _ in (self.within_blocks(*row) for row in rows)]
+        return np.asarray(values).reshape(density.shape[:-1])
+
+    def within_blocks(self, density: Array, excess: Array) -> tuple[Array, Array, Array]:
+        """How rho = r / q varies inside the blocks, one entry for each pair (x, K, x_{-K}) of positive probability.
+
+        Args:
+            density: rho on the support, [T].
+            excess: rho - 1, [T]; keeps the digits of a law that is near to the target.
+
+        Returns:
+            q(x) P(K | x) m, with m the mean of rho in the block, v = rho(x) / m - 1, and ln(1 + v).
+        """
+        pairs = self.matrix.tocoo()
+        means = (self.observe(self.target * density) / self.observed)[pairs.row]
+        mean_excess = (self.observe(self.target * excess) / self.observed)[pairs.row]
+        change = np.where(
+            np.abs(mean_excess) < 0.5, excess[pairs.col] - mean_excess, density[pairs.col] - means
+        )  # whichever loses nothing
+        within = np.maximum(np.divide(change, means, out=np.zeros_like(change), where=means > 0), -1.0)
+        ratio = np.divide(density[pairs.col], means, out=np.ones_like(change), where=means > 0)
+        with np.errstate(divide="ignore"):
+            logarithm = np.where(np.abs(within) < 0.5, np.log1p(within), np.log(ratio))
+        return pairs.data * self.target[pairs.col] * means, within, logarithm
 
 
 def entropy_density(excess: Array) -> Array:

@@ -14,7 +14,7 @@ Source: Li et al. 2024, section 3; Levin, Peres and Wilmer, ch. 13.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from theory.chains.gaps import Enclosure, Interval, reciprocal
+from theory.chains.iterative import lanczos_gaps
+from theory.chains.nonnormal import NEAR_ONE
+from theory.chains.operator import TransitionOperator
+from theory.chains.slow_modes import NotReversible, slowest_mode
 from theory.errors import InvalidInput
 from theory.inequalities.masking_channel import MaskingChannel
 from theory.laws.joint import JointLaw
@@ -32,21 +37,26 @@ Array = NDArray[np.float64]
 DENSE_LIMIT = 1024
 """Up to this many states the Gram matrix is diagonalised densely; above, Lanczos iteration finds its top end."""
 
+ROUNDING = 4.0
+"""Error of a dense eigenvalue in units of T eps."""
+
 
 @dataclass(frozen=True, eq=False)
 class PoincareConstant:
     """C_P with a function that attains it.
 
     Attributes:
-        value: C_P, infinite where the block dynamics is reducible.
+        value: C_P, infinite where the block dynamics is reducible; NaN where rounding leaves no digit of it.
         gap: 1 / C_P.
         function: extremal f on all states [S], mean 0 and variance 1 under the target, 0 outside its support.
-        reason: why the value is infinite, empty where it is finite.
+        interval: (low, high) around C_P: certified ends of other constants are made from them.
+        reason: why C_P is infinite, empty where it is finite.
     """
 
     value: float
     gap: float
     function: Array
+    interval: Interval
     reason: str = ""
 
 
@@ -88,8 +98,8 @@ def slowest_functions(channel: MaskingChannel, count: int) -> tuple[Array, Array
 def poincare_constant(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -> PoincareConstant:
     """C_P = 1/gap of block dynamics with target ``law``.
 
-    The gap is the Rayleigh quotient of the computed eigenfunction summed as squares, so the gap of one slow mode keeps
-    its leading digits far below machine precision.
+    A small gap is computed to relative accuracy, all slow modes together (`theory.chains.slow_modes`, and above
+    `DENSE_LIMIT` states `theory.chains.slow_subspace`).
 
     Raises:
         InvalidInput: a support of one state, or masks over another number of sites.
@@ -104,10 +114,63 @@ def channel_poincare_constant(channel: MaskingChannel) -> PoincareConstant:
         mass = float(first @ channel.target)
         function = channel.extend((first - mass) / np.sqrt(mass * (1 - mass)))
         classes = int(channel.components.max()) + 1
-        return PoincareConstant(
-            inf, 0.0, function, f"the block dynamics has {classes} classes that it does not leave on the support"
-        )
+        reason = f"the block dynamics has {classes} classes that it does not leave on the support"
+        return PoincareConstant(inf, 0.0, function, (inf, inf), reason)
+    gap, function = _gap(channel)
+    # The gap of an average of projections is at most 1, which a rounded number may exceed.
+    low, high = (min(1.0, end) for end in gap.interval)
+    value = gap.value if isnan(gap.value) else min(1.0, gap.value)
+    return PoincareConstant(reciprocal(value), value, channel.extend(function), (reciprocal(high), reciprocal(low)))
+
+
+def _gap(channel: MaskingChannel) -> tuple[Enclosure, Array]:
+    """The gap of an irreducible block dynamics and its eigenfunction on the support [T]."""
+    if len(channel.support) > DENSE_LIMIT:
+        found = lanczos_gaps(BlockDynamics(channel))
+        assert found.function is not None
+        return Enclosure(found.gap, *found.gap_interval), found.function
     _, functions = slowest_functions(channel, 1)
-    # A rounded quotient may exceed 1, which the gap of an average of projections cannot.
-    gap = min(1.0, float(channel.local_variance(functions[0]) / channel.variance(functions[0])))
-    return PoincareConstant(1 / gap, gap, functions[0])
+    value = float(channel.local_variance(functions[0]) / channel.variance(functions[0]))
+    rough = Enclosure.around(value, ROUNDING * len(channel.support) * float(np.finfo(np.float64).eps))
+    if value >= NEAR_ONE:
+        return rough, functions[0, channel.support]
+    try:
+        return slowest_mode(BlockDynamics(channel).to_dense(), channel.target)
+    except (InvalidInput, NotReversible):  # below the range of float64, or masses that are: the quotient is above it
+        return Enclosure.between(0.0, rough.high), functions[0, channel.support]
+
+
+class BlockDynamics(TransitionOperator):
+    """The block dynamics A* A of a masking channel, on the support of its target.
+
+    Args:
+        channel: the channel A.
+    """
+
+    reversible = True
+    nonnegative = True
+
+    def __init__(self, channel: MaskingChannel) -> None:
+        self.channel = channel
+        self.states = len(channel.support)
+        self.stationary = channel.target
+
+    def apply(self, function: Array) -> Array:
+        columns = function.reshape(self.states, -1)
+        means = self.channel.observe((columns * self.channel.target[:, None]).T) / self.channel.observed
+        return self.channel.posterior_mean(means).T.reshape(function.shape)
+
+    def propagate(self, law: Array) -> Array:
+        return self.channel.target * self.channel.posterior_mean(self.channel.observe(law) / self.channel.observed)
+
+    def dirichlet_form(self, functions: Array) -> Array:
+        means = self.channel.observe((functions * self.channel.target[:, None]).T) / self.channel.observed
+        pairs = self.channel.matrix.tocoo()
+        change = functions[pairs.col] - means.T[pairs.row]
+        weights = pairs.data * self.channel.target[pairs.col]
+        return np.asarray(change.T @ (weights[:, None] * change))
+
+    def _dense(self) -> Array:
+        factor = self.channel.matrix
+        back = sparse.diags_array(1 / self.channel.observed) @ factor @ sparse.diags_array(self.channel.target)
+        return np.asarray((factor.T @ back).toarray())

@@ -45,16 +45,19 @@ Array = NDArray[np.float64]
 SMALLEST_DIVERGENCE = 1e-10
 """A law nearer to the target (in KL) is no witness: its ratio, which tends to at most C_P, is lost in rounding."""
 
+CANCELLED = 1e-4
+"""A local divergence that is less than this part of the total one is summed block by block, not got as a difference."""
+
 
 @dataclass(frozen=True, eq=False)
 class TensorizationConstant:
     """What is known about C_AT.
 
     Attributes:
-        lower: certified lower end, max(C_P, ratio at ``law``).
+        lower: certified lower end, max(lower end of C_P, ratio at ``law``).
         upper: certified upper end, infinite where the block dynamics is reducible.
         upper_by: which argument gives the upper end.
-        poincare: C_P.
+        poincare: C_P, NaN where only its interval is known.
         law: r on all states [S] with the largest ratio that was found, None where C_P was not exceeded.
     """
 
@@ -95,7 +98,7 @@ def product_constant(law: JointLaw, masks: MaskLaw) -> float:
 
 
 def tensorization_upper_bounds(channel: MaskingChannel, poincare: float) -> dict[str, float]:
-    """Every certified upper bound on C_AT by name, given C_P."""
+    """Every certified upper bound on C_AT by name, given C_P or an upper end of it."""
     bounds = {
         "bracket": poincare * complete_graph_factor(float(channel.target.min())),
         "Dobrushin coefficient": dobrushin_tensorization_bound(channel),
@@ -108,7 +111,8 @@ def tensorization_upper_bounds(channel: MaskingChannel, poincare: float) -> dict
         if ((product > 0) == law.support).all():
             density = channel.target / product[channel.support]
             bounds["product comparison"] = float(density.max() / density.min()) * product_constant(law, masks)
-    return bounds
+    # C_AT >= 1, whatever rounding says.
+    return {name: max(1.0, bound) for name, bound in bounds.items()}
 
 
 def tensorization_upper_bound(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -> float:
@@ -118,7 +122,7 @@ def tensorization_upper_bound(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -
         InvalidInput: a support of one state, or masks over another number of sites.
     """
     channel = MaskingChannel(law, masks)
-    return min(tensorization_upper_bounds(channel, channel_poincare_constant(channel).value).values())
+    return min(tensorization_upper_bounds(channel, channel_poincare_constant(channel).interval[1]).values())
 
 
 def tensorization_ratio(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, other: Array) -> float:
@@ -159,20 +163,21 @@ def approximate_tensorization(
         InvalidInput: a support of one state, masks over another number of sites, negative counts.
     """
     channel = MaskingChannel(law, masks)
-    poincare = channel_poincare_constant(channel).value
-    if poincare == inf:
+    constant = channel_poincare_constant(channel)
+    if constant.reason:
         return TensorizationConstant(inf, inf, "reducible", inf, None)
-    bounds = tensorization_upper_bounds(channel, poincare)
+    least, largest = constant.interval
+    bounds = tensorization_upper_bounds(channel, largest)
     upper_by = min(bounds, key=lambda name: bounds[name])
-    if bounds[upper_by] <= poincare * (1 + 1e-12):
-        return TensorizationConstant(poincare, max(poincare, bounds[upper_by]), upper_by, poincare, None)
+    if bounds[upper_by] <= largest * (1 + 1e-12):
+        return TensorizationConstant(least, max(least, bounds[upper_by]), upper_by, constant.value, None)
     starts = starting_laws(channel, random_starts, np.random.default_rng(0) if generator is None else generator)
-    best, witness = poincare, None
+    best, witness = least, None
     for end in maximise_over_laws(_log_ratio(channel), starts, iterations):
         candidate = channel.extend(end)
         if channel.relative_entropy(candidate) >= SMALLEST_DIVERGENCE and (value := _ratio(channel, candidate)) > best:
             best, witness = value, candidate
-    return TensorizationConstant(best, bounds[upper_by], upper_by, poincare, witness)
+    return TensorizationConstant(best, bounds[upper_by], upper_by, constant.value, witness)
 
 
 def _log_ratio(channel: MaskingChannel) -> Objective:
@@ -180,6 +185,9 @@ def _log_ratio(channel: MaskingChannel) -> Objective:
         density, means = law / channel.target, channel.observe(law) / channel.observed
         total = float(entropy_density(density - 1) @ channel.target)
         local = total - float(entropy_density(means - 1) @ channel.observed)
+        if local < CANCELLED * total:
+            weights, within, _ = channel.within_blocks(density, density - 1)
+            local = float(weights @ entropy_density(within))
         if total < SMALLEST_DIVERGENCE or local <= 0:
             return 0.0, np.zeros_like(law)  # Lost in rounding near the target: as little as a ratio can be.
         slope = np.log(density)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.decoding.lengths import AffineLength, Encoded, FertilityLength, TokenLength, length_head
+from simulators.t5.network.lengths import AffineLength, Encoded, FertilityLength, TokenLength, length_head
 from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import refinement_network, sentences, small_config
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.decoding.hypotheses import best_rows, make_rows
-from simulators.t5.decoding.lengths import Encoded
-from simulators.t5.decoding.refinement import Refinement, RefinementDecoder
-from simulators.t5.decoding.rejecters import ConstantSchedule, Learned, LinearSchedule, Predictions, Rejecter, Stutter
-from simulators.t5.decoding.row_state import close_gaps, first_rows, random_pieces
+from simulators.t5.decoding.decoder import Decoded
+from simulators.t5.decoding.hypotheses import make_hypotheses
+from simulators.t5.decoding.refinement import RefinementDecoder
+from simulators.t5.decoding.refinement_step import close_gaps, first_state, random_pieces
+from simulators.t5.decoding.rejecters import ConstantSchedule, Learned, LinearSchedule, Proposal, Rejecter, Stutter
 from simulators.t5.decoding.sampling import Sampling
 from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.network.lengths import Encoded
 from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import full_logits, log_law, refinement_network, scale_output, sentences, small_config
 from theory.errors import InvalidInput
@@ -84,7 +85,7 @@ class Slow:
             kept[-1] = law[-1, 1]
             opened = index < len(tokens) - 1
             seen = (chosen[None], kept[None], keep[None], opened[None], step, settings.steps)
-            predictions = Predictions(*(jnp.asarray(value) for value in seen))
+            predictions = Proposal(*(jnp.asarray(value) for value in seen))
             rejected = np.asarray(settings.rejecter.reject(predictions))[0]
             rejected = rejected & opened
             filling = {"previous": tokens, "initial": initial[: len(tokens)], "summed": summed}[settings.replacement]
@@ -244,7 +245,7 @@ def test_a_sentence_does_not_depend_on_its_neighbours(network: T5, start: Any) -
     together = decoder(source, LENGTHS, key=key)
     assert len(set(together.steps.tolist())) > 1
 
-    def equal(found: Refinement, rows: list[int]) -> None:
+    def equal(found: Decoded, rows: list[int]) -> None:
         for place, row in enumerate(rows):
             size = LENGTHS[row]
             np.testing.assert_array_equal(found.tokens[place, :size], together.tokens[row, :size])
@@ -270,10 +271,10 @@ def test_early_exit_stops_at_fixed_points(network: T5, plain: RefinementDecoder)
 def test_sums_of_logits_are_carried_only_where_they_are_used(network: T5) -> None:
     """Defect: a sum of [batch, length, vocabulary] logits was always carried."""
 
-    rows = make_rows(np.array([[4], [4]]), np.ones(2, bool), 1, 1, 40, 1)
+    rows = make_hypotheses(np.array([[4], [4]]), np.ones(2, bool), 1, 1, 40, 1)
 
     def carried(**options: Any) -> bool:
-        first = partial(first_rows, network.config, RefinementSettings(**options), longest=8)
+        first = partial(first_state, network.config, RefinementSettings(**options), longest=8)
         return jax.eval_shape(first, rows, jnp.arange(2), jax.random.key(0)).total is not None
 
     assert not carried()
@@ -288,7 +289,7 @@ def test_confidence_is_that_of_the_drawn_token(network: T5) -> None:
     class Recorder(Rejecter):
         needs_confidence = True
 
-        def reject(self, predictions: Predictions) -> jax.Array:
+        def reject(self, predictions: Proposal) -> jax.Array:
             jax.debug.callback(lambda *a: seen.append(a), predictions.tokens, predictions.confidence)
             return jnp.zeros_like(predictions.open)
 
@@ -346,12 +347,14 @@ def test_the_best_hypothesis_has_the_largest_penalised_score(network: T5) -> Non
         assert best.lengths[row] == winner.lengths[row]
 
 
-def test_filling_rows_are_no_hypotheses() -> None:
+def test_filling_rows_are_no_hypotheses(network: T5) -> None:
     """More filling than sentences: it must not shift which rows belong to whom."""
-    rows = make_rows(np.array([[3], [5]]), np.ones(2, bool), beam=3, attempts=1, longest=9, multiple=10)
+    rows = make_hypotheses(np.array([[3], [5]]), np.ones(2, bool), beam=3, attempts=1, longest=9, multiple=10)
     assert rows.lengths.tolist() == [3, 2, 4, 5, 4, 6, 1, 1, 1, 1]
-    scores = np.array([-3.0, -1.0, -2.0, -5.0, -6.0, -4.0, 0.0, 0.0, 0.0, 0.0])
-    assert best_rows(scores, rows.skipped, batch=2, each=3).tolist() == [1, 5]
+    assert rows.skipped.tolist() == [False] * 6 + [True] * 4
+    settings = RefinementSettings(steps=2, length_beam=3)
+    found = [RefinementDecoder(network, settings, block_rows=block)(sentences(3)) for block in (None, 7)]
+    np.testing.assert_array_equal(found[0].tokens, found[1].tokens)
 
 
 def test_more_parallel_decodes_never_score_less(network: T5) -> None:

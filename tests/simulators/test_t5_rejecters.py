@@ -16,7 +16,7 @@ from simulators.t5.decoding.rejecters import (
     Learned,
     LinearSchedule,
     Passthrough,
-    Predictions,
+    Proposal,
     Rejecter,
     Stutter,
 )
@@ -25,10 +25,10 @@ from theory.errors import InvalidInput
 
 def view(
     confidence: Any, open: Any = None, step: int = 0, steps: int = 4, tokens: Any = None, keep: Any = None
-) -> Predictions:
+) -> Proposal:
     confidence = jnp.atleast_2d(jnp.asarray(confidence, jnp.float32))
     shape = confidence.shape
-    return Predictions(
+    return Proposal(
         tokens=jnp.arange(confidence.size).reshape(shape) if tokens is None else jnp.asarray(tokens)[None],
         confidence=confidence,
         keep=jnp.ones(shape) if keep is None else jnp.asarray(keep)[None],
@@ -38,8 +38,8 @@ def view(
     )
 
 
-def rejected(rejecter: Rejecter, predictions: Predictions) -> list[int]:
-    return np.flatnonzero(np.asarray(rejecter.reject(predictions))[0]).tolist()
+def rejected(rejecter: Rejecter, proposal: Proposal) -> list[int]:
+    return np.flatnonzero(np.asarray(rejecter.reject(proposal))[0]).tolist()
 
 
 def test_passthrough_keeps_everything() -> None:
@@ -57,9 +57,9 @@ def test_the_linear_schedule_rejects_the_least_confident() -> None:
 
 
 def test_closed_positions_are_never_rejected() -> None:
-    predictions = view([-9.0, -1.0, -2.0, -9.0], open=[False, True, True, False])
-    assert rejected(ConstantSchedule(5), predictions) == [1, 2]
-    assert rejected(ConstantSchedule(1), predictions) == [2]
+    proposal = view([-9.0, -1.0, -2.0, -9.0], open=[False, True, True, False])
+    assert rejected(ConstantSchedule(5), proposal) == [1, 2]
+    assert rejected(ConstantSchedule(1), proposal) == [2]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 from flax import nnx
 
 from simulators.t5.decoding.autoregressive import GenerationSettings
-from simulators.t5.decoding.refinement import Refinement, RefinementDecoder
+from simulators.t5.decoding.decoder import Decoded
+from simulators.t5.decoding.refinement import RefinementDecoder
 from simulators.t5.decoding.rescoring import Rescorer
 from simulators.t5.decoding.settings import RefinementSettings
 from simulators.t5.decoding.translation import Translator
@@ -32,7 +33,7 @@ def judge() -> T5:
 
 
 @pytest.fixture(scope="module")
-def tried(network: T5) -> list[Refinement]:
+def tried(network: T5) -> list[Decoded]:
     """Each of the three likeliest lengths, decoded by itself."""
     source = sentences(COUNT)
     assert network.length_head is not None
@@ -49,9 +50,7 @@ def slow_score(judge: T5, source: np.ndarray, tokens: np.ndarray, length: int) -
     return float(laws[np.arange(length), target].sum() / ((5 + length) / 6) ** 0.6)
 
 
-def test_the_rescorer_chooses_the_target_that_it_finds_likeliest(
-    network: T5, judge: T5, tried: list[Refinement]
-) -> None:
+def test_the_rescorer_chooses_the_target_that_it_finds_likeliest(network: T5, judge: T5, tried: list[Decoded]) -> None:
     source = sentences(COUNT)
     slow = np.array(
         [[slow_score(judge, source[i], each.tokens[i], int(each.lengths[i])) for each in tried] for i in range(COUNT)]

@@ -5,8 +5,8 @@ the W best prefixes by the sum of log-probabilities. A finished hypothesis of n 
 
     sum_i ln p(y_i | y_<i, x) / n^alpha,
 
-and a sentence is finished when none of its prefixes can enter its W finished hypotheses at its present length, the
-rule of `transformers` (``early_stopping=False``). At the largest length every prefix counts as finished.
+with the probabilities of the network: a least length hides EOS from the choice, not from the law. When a sentence is
+finished is the rule of `simulators.t5.decoding.beam`; at the largest length every prefix counts as finished.
 
 A beam never moves the cache: each prefix remembers in which slot of the beam each of its tokens was written
 (*ancestry*), and attention hides the slots of others. Sentences that are finished get padding; the loop ends with the
@@ -19,22 +19,26 @@ width of a head.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from simulators.t5.decoding.beam import advance, best_hypothesis, first_beam, unfinished
+from simulators.t5.decoding.beam import WORST, EarlyStopping, Stopping, advance, first_beam, unfinished
+from simulators.t5.decoding.decoder import Decoded, ranked_hypotheses
 from simulators.t5.decoding.sampling import Sampling, choose, sentence_keys, sentence_uniforms
-from simulators.t5.network.attention import HIDDEN, padding_bias, relative_buckets
+from simulators.t5.network.attention import HIDDEN, CrossAttention, SelfAttention, padding_bias, relative_buckets
 from simulators.t5.network.batches import bucket, source_batch
 from simulators.t5.network.network import T5, DecoderBlock, parameters, with_parameters
 from theory.errors import InvalidInput
 
 Cache = list[tuple[jax.Array, jax.Array]]
 """Keys and values of each layer, [B, H, T, W, d] each."""
+
+Found = tuple[jax.Array, jax.Array, jax.Array | None]
+"""Tokens, lengths and scores: [B, T], [B] and [B] of a single beam, [B, W, T], [B, W] and [B, W] of a beam search."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class GenerationSettings:
         min_length: EOS cannot be chosen before this many tokens, EOS counted.
         beams: W; 1 is greedy decoding or sampling.
         length_penalty: alpha.
+        early_stopping: of beam search, see `simulators.t5.decoding.beam`.
+        n_best: finished hypotheses to return, at most W.
         sampling: of a single beam.
         scores: whether to compute the log-probabilities of a single beam too; beam search always has scores.
     """
@@ -54,45 +60,34 @@ class GenerationSettings:
     min_length: int = 1
     beams: int = 1
     length_penalty: float = 1.0
+    early_stopping: EarlyStopping = "heuristic"
+    n_best: int = 1
     sampling: Sampling = field(default_factory=Sampling)
     scores: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("max_length", "min_length", "beams"):
+        for name in ("max_length", "min_length", "beams", "n_best"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InvalidInput(name, value, "a whole number of at least 1 is needed")
         if self.min_length > self.max_length:
             raise InvalidInput("min_length", self.min_length, f"at most max_length, {self.max_length}")
+        if self.n_best > self.beams:
+            raise InvalidInput("n_best", self.n_best, f"at most as many as beams, {self.beams}")
+        if self.early_stopping not in get_args(EarlyStopping):
+            raise InvalidInput("early_stopping", self.early_stopping, f"one of {', '.join(get_args(EarlyStopping))}")
         if not np.isfinite(self.length_penalty):
             raise InvalidInput("length_penalty", self.length_penalty, "a finite number is needed")
         if self.beams > 1 and not self.sampling.greedy:
             raise InvalidInput("beams", self.beams, "beam search does not sample: a temperature needs one beam")
 
 
-class Generation(NamedTuple):
-    """Targets of a batch.
-
-    Attributes:
-        tokens: ids [B, T], EOS included where it was reached, padded on the right.
-        lengths: tokens of each target, EOS counted, [B].
-        scores: sum of log-probabilities, over length^alpha with a beam, [B]; None where they were not asked for.
-    """
-
-    tokens: NDArray[np.int32]
-    lengths: NDArray[np.int32]
-    scores: NDArray[np.float32] | None
-
-
 class AutoregressiveDecoder:
-    """Decoding with the weights that a network has now; `load` takes newer ones without compiling again.
+    """A `simulators.t5.decoding.decoder.Decoder` that goes token by token.
 
     Args:
         network: an autoregressive `T5`.
         settings: how to decode.
-
-    Attributes:
-        traces: how many programs were compiled so far: one for each shape of a batch.
 
     Raises:
         InvalidInput: a refinement network, or more beams than the vocabulary allows.
@@ -101,8 +96,8 @@ class AutoregressiveDecoder:
     def __init__(self, network: T5, settings: GenerationSettings = GenerationSettings()) -> None:
         if network.config.decoder != "autoregressive":
             raise InvalidInput("network", "a refinement decoder", "an autoregressive one is needed")
-        if 2 * settings.beams > network.config.vocab_size:
-            raise InvalidInput("beams", settings.beams, "at most half the vocabulary")
+        if 2 * settings.beams >= network.config.vocab_size:
+            raise InvalidInput("beams", settings.beams, "less than half the vocabulary")
         self.config = network.config
         self.settings = settings
         self.traces = 0
@@ -110,7 +105,7 @@ class AutoregressiveDecoder:
         self._run = jax.jit(self._traced, static_argnums=(6,))
 
     def load(self, network: T5) -> None:
-        """Take the weights of a network of the same configuration."""
+        """See `Decoder`."""
         if network.config != self.config:
             raise InvalidInput("network", "another configuration", "the one that the decoder was made for is needed")
         self._parameters = parameters(network)
@@ -119,19 +114,15 @@ class AutoregressiveDecoder:
     def __call__(
         self,
         source: ArrayLike,
+        lengths: ArrayLike | None = None,
         key: jax.Array | None = None,
         sentences: ArrayLike | None = None,
-    ) -> Generation:
-        """Targets of a batch of source sentences.
-
-        Args:
-            source: ids [B, S] padded on the right, or a list of lists of ids.
-            key: of sampling; needed at a positive temperature.
-            sentences: numbers [B] that tell sentences apart in drawing; 0..B-1 by default.
-
-        Raises:
-            InvalidInput: see `simulators.t5.network.batches.source_batch`; or sampling without a key.
-        """
+        steps: int | None = None,
+    ) -> Decoded:
+        """See `Decoder`; sampling needs a key."""
+        for name, given in (("lengths", lengths), ("steps", steps)):
+            if given is not None:
+                raise InvalidInput(name, given, "an autoregressive decoder finds out by itself")
         if self.settings.sampling.greedy:
             key = None
         elif key is None:
@@ -142,14 +133,16 @@ class AutoregressiveDecoder:
         numbers[:count] = np.arange(count) if sentences is None else np.asarray(sentences)
         real = np.arange(len(tokens)) < count
         longest = bucket(self.settings.max_length)
-        found: Generation = jax.device_get(
-            self._run(self._parameters, self._columns, tokens, real, key, numbers, longest)
-        )
-        return jax.tree.map(lambda array: array[:count], found)
+        found: Any = jax.device_get(self._run(self._parameters, self._columns, tokens, real, key, numbers, longest))
+        targets, spoken, scores = jax.tree.map(lambda array: array[:count], found)
+        if self.settings.beams == 1:
+            return Decoded(targets, spoken, scores, spoken)
+        best = Decoded(targets[:, 0], spoken[:, 0], scores[:, 0], spoken[:, 0])
+        if self.settings.n_best == 1:
+            return best
+        return best._replace(ranked=ranked_hypotheses(targets, spoken, scores, scores > WORST, self.settings.n_best))
 
-    def _traced(
-        self, arrays: Any, columns: Any, source: Any, real: Any, key: Any, numbers: Any, longest: int
-    ) -> Generation:
+    def _traced(self, arrays: Any, columns: Any, source: Any, real: Any, key: Any, numbers: Any, longest: int) -> Found:
         self.traces += 1
         network = with_parameters(self.config, arrays)
         if self.settings.beams > 1:
@@ -166,7 +159,7 @@ def _generate(
     key: Any,
     numbers: Any,
     longest: int,
-) -> Generation:
+) -> Found:
     """Greedy decoding or sampling."""
     config, batch = network.config, source.shape[0]
     stepper = _Stepper(network, columns, source, longest, 1)
@@ -180,9 +173,10 @@ def _generate(
     def body(carry: Any) -> Any:
         position, last, finished, tokens, scores, cache = carry
         logits, cache = stepper(last[:, None], position, cache, None)
-        logits = forbid_end(logits[:, 0], position, settings.min_length, config.eos_token_id)
+        logits = logits[:, 0]
+        allowed = forbid_end(logits, position, settings.min_length, config.eos_token_id)
         uniforms = jnp.zeros(batch) if keys is None else sentence_uniforms(keys, position, 1)[:, 0]
-        chosen = choose(logits, uniforms, sampling)
+        chosen = choose(allowed, uniforms, sampling)
         if settings.scores:
             taken = jnp.take_along_axis(logits, chosen[:, None], axis=1)[:, 0]
             scores = scores + jnp.where(finished, 0.0, taken - jax.nn.logsumexp(logits, axis=1))
@@ -197,30 +191,31 @@ def _generate(
     # A piece may have the padding id, so lengths come from the end symbol.
     ended = tokens == config.eos_token_id
     lengths = jnp.where(ended.any(axis=1), jnp.argmax(ended, axis=1) + 1, steps)
-    return Generation(tokens[:, : settings.max_length], lengths, scores if settings.scores else None)  # type: ignore
+    return tokens[:, : settings.max_length], lengths, scores if settings.scores else None
 
 
 def _beam_search(
     network: T5, columns: Any, settings: GenerationSettings, source: Any, real: Any, longest: int
-) -> Generation:
+) -> Found:
+    """The finished hypotheses of each sentence, best first."""
     config, width = network.config, settings.beams
     stepper = _Stepper(network, columns, source, longest, width)
+    stopping = Stopping(settings.early_stopping, settings.length_penalty, settings.max_length)
 
     def going(carry: Any) -> Any:
         state, _ = carry
-        return (state.position < settings.max_length) & unfinished(state, settings.length_penalty).any()
+        return (state.position < settings.max_length) & unfinished(state, stopping).any()
 
     def body(carry: Any) -> Any:
         state, cache = carry
         logits, cache = stepper(state.last, state.position, cache, state.ancestry)
-        logits = forbid_end(logits, state.position, settings.min_length, config.eos_token_id)
+        allowed = forbid_end(logits, state.position, settings.min_length, config.eos_token_id)
         final = state.position + 1 == settings.max_length
-        return advance(state, logits, config.eos_token_id, settings.length_penalty, final), cache
+        return advance(state, logits, allowed, config.eos_token_id, stopping, final), cache
 
     state = first_beam(real, width, longest, config.decoder_start_token_id, config.pad_token_id)
     state, _ = jax.lax.while_loop(going, body, (state, stepper.empty_cache()))
-    tokens, lengths, scores = best_hypothesis(state)
-    return Generation(tokens[:, : settings.max_length], lengths, scores)  # type: ignore[arg-type]
+    return state.finished_tokens[..., : settings.max_length], state.finished_lengths, state.finished_scores
 
 
 def forbid_end(logits: jax.Array, position: jax.Array, min_length: int, eos: int) -> jax.Array:
@@ -285,18 +280,24 @@ class _Stepper:
         memory: tuple[jax.Array, jax.Array],
         cache: tuple[jax.Array, jax.Array],
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        queries, keys, values = block.attention.project(block.attention_norm(states))
-        # [B, W, H, d] -> [B, H, 1, W, d], written at this position.
-        written = tuple(
-            jax.lax.dynamic_update_slice(store, new.transpose(0, 2, 1, 3)[:, :, None], (0, 0, position, 0, 0))
-            for store, new in zip(cache, (keys, values), strict=True)
-        )
-        flat = [store.reshape(*store.shape[:2], -1, store.shape[-1]) for store in written]
-        states = states + block.attention.output(mix(queries, flat[0], flat[1], bias))
-        queries = block.cross.query(block.cross_norm(states))
-        queries = queries.reshape(*queries.shape[:-1], block.cross.heads, -1)
-        states = states + block.cross.output(mix(queries, *memory, self.source_bias))
-        return states + block.feed_forward(block.feed_forward_norm(states)), (written[0], written[1])
+        written: list[jax.Array] = []
+
+        def own(attention: SelfAttention, values: jax.Array) -> jax.Array:
+            queries, keys, values = attention.project(values)
+            # [B, W, H, d] -> [B, H, 1, W, d], written at this position.
+            for store, new in zip(cache, (keys, values), strict=True):
+                new = new.transpose(0, 2, 1, 3)[:, :, None]
+                written.append(jax.lax.dynamic_update_slice(store, new, (0, 0, position, 0, 0)))
+            flat = [store.reshape(*store.shape[:2], -1, store.shape[-1]) for store in written]
+            return attention.output(mix(queries, flat[0], flat[1], bias))
+
+        def source(attention: CrossAttention, values: jax.Array) -> jax.Array:
+            queries = attention.query(values)
+            queries = queries.reshape(*queries.shape[:-1], attention.heads, -1)
+            return attention.output(mix(queries, *memory, self.source_bias))
+
+        states = block(states, own, source)
+        return states, (written[0], written[1])
 
 
 def mix(queries: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:

@@ -1,19 +1,26 @@
 """The bookkeeping of beam search: running prefixes, finished hypotheses, and when no prefix can improve on them.
 
 At each step the 2W best extensions of a sentence's prefixes are ranked. Those among the first W that end become
-finished hypotheses and compete for W places by their normalised score; the W best that do not end run on. A sentence
-stops when it has W finished hypotheses and its best prefix, normalised at its present length, is not better than the
-worst of them.
+finished hypotheses and compete for W places by their normalised score; the W best that do not end run on. When a
+sentence stops is a matter of the *early stopping*, of the names and the effect that it has in `transformers`:
+
+| early stopping | a sentence stops once it has W finished hypotheses and |
+|---|---|
+| heuristic (False) | its best prefix, normalised at its present length, is not better than the worst of them |
+| never | its best prefix could not beat the worst of them at any length |
+| always (True) | at once |
 
 Legend: ``B`` batch, ``W`` beam width, ``T`` longest target, ``V`` pieces.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+EarlyStopping = Literal["heuristic", "never", "always"]
 
 WORST = -1e9
 """Score of a hypothesis that does not exist."""
@@ -58,20 +65,51 @@ def first_beam(real: jax.Array, width: int, longest: int, start: int, pad: int) 
     )
 
 
-def unfinished(state: BeamState, penalty: float) -> jax.Array:
+class Stopping(NamedTuple):
+    """When a sentence stops.
+
+    Attributes:
+        early: see the module's table.
+        penalty: alpha.
+        longest: most tokens of a target.
+    """
+
+    early: EarlyStopping
+    penalty: float
+    longest: int
+
+
+def unfinished(state: BeamState, stopping: Stopping) -> jax.Array:
     """Which sentences can still improve, [B]."""
     length = jnp.maximum(state.position, 1).astype(jnp.float32)
-    best_running = state.scores[:, 0] / length**penalty
+    if stopping.early == "never" and stopping.penalty > 0:
+        # Sums only fall, and this length divides them by most.
+        length = jnp.float32(stopping.longest)
+    best_running = state.scores[:, 0] / length**stopping.penalty
     worst_finished = state.finished_scores.min(axis=1)
-    return state.open & ((state.position == 0) | (best_running > worst_finished))
+    improves = best_running > worst_finished
+    if stopping.early == "always":
+        improves = improves & (worst_finished <= WORST)
+    return state.open & ((state.position == 0) | improves)
 
 
-def advance(state: BeamState, logits: jax.Array, eos: int, penalty: float, final: jax.Array) -> BeamState:
-    """Extend every prefix by one token; at the ``final`` step the best W extensions all finish."""
+def advance(
+    state: BeamState, logits: jax.Array, allowed: jax.Array, eos: int, stopping: Stopping, final: jax.Array
+) -> BeamState:
+    """Extend every prefix by one token; at the ``final`` step the best W extensions all finish.
+
+    Args:
+        state: before the step.
+        logits: of the network [B, W, V], which give the probabilities.
+        allowed: the same, with tokens that may not be chosen out of reach; hiding one changes no score of another.
+        eos: id.
+        stopping: when a sentence stops.
+        final: whether this is the last step.
+    """
     batch, width, _ = logits.shape
     position = state.position
     # The 2W best of a sentence are among the 2W best of each prefix.
-    per_prefix, pieces = jax.lax.top_k(logits, 2 * width)
+    per_prefix, pieces = jax.lax.top_k(allowed, 2 * width)
     totals = state.scores[..., None] + per_prefix - jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     scores, index = jax.lax.top_k(totals.reshape(batch, -1), 2 * width)
     parent = index // (2 * width)
@@ -88,9 +126,9 @@ def advance(state: BeamState, logits: jax.Array, eos: int, penalty: float, final
     ancestry = jnp.where(jnp.arange(ancestry.shape[2]) > position, slot[..., None], ancestry)
 
     # A sentence that is finished keeps what it has: what it is batched with must not matter.
-    open_now = unfinished(state, penalty)
+    open_now = unfinished(state, stopping)
     first = jnp.arange(2 * width) < width
-    normalised = scores / (position + 1).astype(jnp.float32) ** penalty
+    normalised = scores / (position + 1).astype(jnp.float32) ** stopping.penalty
     newcomers = jnp.where(ends & first & open_now[:, None], normalised, WORST)
     pool = jnp.concatenate([state.finished_scores, newcomers], axis=1)
     finished_scores, kept = jax.lax.top_k(pool, width)
@@ -106,11 +144,6 @@ def advance(state: BeamState, logits: jax.Array, eos: int, penalty: float, final
         finished_lengths=jnp.take_along_axis(lengths, kept, axis=1),
         finished_scores=finished_scores,
     )
-
-
-def best_hypothesis(state: BeamState) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Tokens [B, T], lengths [B] and scores [B] of the best finished hypotheses."""
-    return state.finished_tokens[:, 0], state.finished_lengths[:, 0], state.finished_scores[:, 0]
 
 
 def _follow(values: jax.Array, index: jax.Array) -> jax.Array:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Rows(NamedTuple):
+class Hypotheses(NamedTuple):
     """One row for each hypothesis, sentence by sentence, then rows that fill up the last block.
 
     Attributes:
@@ -35,9 +35,9 @@ class Rows(NamedTuple):
     skipped: NDArray[np.bool_]
 
 
-def make_rows(
+def make_hypotheses(
     candidates: NDArray[np.integer], real: NDArray[np.bool_], beam: int, attempts: int, longest: int, multiple: int
-) -> Rows:
+) -> Hypotheses:
     """Rows of every hypothesis.
 
     Args:
@@ -56,7 +56,7 @@ def make_rows(
     earlier = np.tril(np.ones((lengths.shape[1],) * 2, dtype=bool), -1)
     repeats = ((lengths[:, :, None] == lengths[:, None, :]) & earlier).any(axis=2) | ~real[:, None]
     per_sentence = lengths.shape[1] * attempts
-    rows = Rows(
+    rows = Hypotheses(
         sentences=np.repeat(np.arange(batch, dtype=np.int32), per_sentence),
         lengths=np.repeat(lengths.astype(np.int32), attempts, axis=1).reshape(-1),
         attempts=np.tile(np.arange(attempts, dtype=np.int32), batch * lengths.shape[1]),
@@ -65,7 +65,7 @@ def make_rows(
     extra = -len(rows.sentences) % multiple
     if not extra:
         return rows
-    return Rows(
+    return Hypotheses(
         np.pad(rows.sentences, (0, extra)),
         np.pad(rows.lengths, (0, extra), constant_values=1),
         np.pad(rows.attempts, (0, extra)),
@@ -76,12 +76,3 @@ def make_rows(
 def penalised(log_probability: jax.Array, lengths: jax.Array, alpha: float) -> jax.Array:
     """Score of hypotheses from their total log-probability and length."""
     return log_probability / ((5.0 + lengths.astype(jnp.float32)) / 6.0) ** alpha
-
-
-def best_rows(scores: NDArray[np.floating], skipped: NDArray[np.bool_], batch: int, each: int) -> NDArray[np.int64]:
-    """Row of the best of the M = ``each`` hypotheses of each sentence [B], the first one of several.
-
-    Rows that fill up the last block, however many, are left out.
-    """
-    valid = np.where(skipped, -np.inf, scores)[: batch * each].reshape(batch, each)
-    return np.arange(batch) * each + valid.argmax(axis=1)

@@ -28,30 +28,20 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.t5.decoding.hypotheses import best_rows, make_rows, penalised
-from simulators.t5.decoding.lengths import Encoded
-from simulators.t5.decoding.rejecters import Learned
+from simulators.t5.decoding.decoder import Decoded, ranked_hypotheses
+from simulators.t5.decoding.hypotheses import make_hypotheses, penalised
+from simulators.t5.decoding.refinement_step import RefinementState, first_state, refine
 from simulators.t5.decoding.rescoring import Rescorer
-from simulators.t5.decoding.row_state import RowState, first_rows, refine_rows
 from simulators.t5.decoding.settings import DEFAULT, RefinementSettings
 from simulators.t5.network.batches import bucket, source_batch
 from simulators.t5.network.config import T5Config
+from simulators.t5.network.lengths import Encoded
 from simulators.t5.network.network import T5, parameters, with_parameters
 from theory.errors import InvalidInput
 
 
-class Refinement(NamedTuple):
-    """Targets of a batch, the best hypothesis of each sentence.
-
-    Attributes:
-        tokens: ids [B, L], EOS included, padded on the right.
-        lengths: EOS counted, [B].
-        scores: log-probability over the brevity penalty [B], the rescorer's where there is one; None where it was not
-            asked for.
-        steps: passes that each target took [B].
-        inputs: tokens that the last pass of each target saw, masks included, [B, L].
-        history: tokens after each step [T, B, L], where recorded; a finished target repeats.
-    """
+class Refined(NamedTuple):
+    """Every hypothesis, [R, ...]; see `Decoded`."""
 
     tokens: NDArray[np.int32]
     lengths: NDArray[np.int32]
@@ -62,7 +52,7 @@ class Refinement(NamedTuple):
 
 
 class RefinementDecoder:
-    """Decoding with the weights that a network has now; `load` takes newer ones without compiling again.
+    """A `simulators.t5.decoding.decoder.Decoder` that predicts all positions at once.
 
     Args:
         network: a refinement `T5`.
@@ -70,9 +60,6 @@ class RefinementDecoder:
         block_rows: rows that one pass works on; rows that are finished leave the blocks. By default chosen for the
             device.
         rescorer: an autoregressive network that chooses among the hypotheses, in place of their own scores.
-
-    Attributes:
-        traces: how many programs were compiled so far.
 
     Raises:
         InvalidInput: an autoregressive network, settings that need a part which the network lacks, or a rescorer that
@@ -106,7 +93,7 @@ class RefinementDecoder:
         self._run = jax.jit(self._traced_run, static_argnames=("longest", "block"))
 
     def load(self, network: T5) -> None:
-        """Take the weights of a network of the same configuration."""
+        """See `Decoder`."""
         if network.config != self.config:
             raise InvalidInput("network", "another configuration", "the one that the decoder was made for is needed")
         self._parameters = parameters(network)
@@ -118,20 +105,8 @@ class RefinementDecoder:
         key: jax.Array | None = None,
         sentences: ArrayLike | None = None,
         steps: int | None = None,
-    ) -> Refinement:
-        """Targets of a batch of source sentences.
-
-        Args:
-            source: ids [B, S] padded on the right, or a list of lists of ids.
-            lengths: true lengths [B], EOS counted, in place of predicted ones; the oracle needs them.
-            key: of random starts and sampling.
-            sentences: numbers [B] that tell sentences apart in drawing; 0..B-1 by default.
-            steps: T in place of the settings'.
-
-        Raises:
-            InvalidInput: see `simulators.t5.network.batches.source_batch`; lengths or a key that are missing or out of
-                range.
-        """
+    ) -> Decoded:
+        """See `Decoder`; the oracle needs lengths, random starts and sampling need a key."""
         settings, config = self.settings, self.config
         steps = settings.steps if steps is None else steps
         if steps < 1 or (settings.record and steps != settings.steps):
@@ -149,7 +124,7 @@ class RefinementDecoder:
             raise InvalidInput("lengths", None, "an oracle length predictor needs the true lengths")
         block = self._block(int(np.max(candidates)) + settings.length_beam // 2, len(tokens) * settings.hypotheses)
         real = np.arange(len(tokens)) < count
-        rows = make_rows(
+        rows = make_hypotheses(
             np.asarray(candidates),
             real,
             settings.length_beam,
@@ -160,7 +135,7 @@ class RefinementDecoder:
         longest = bucket(int(rows.lengths.max()))
         numbers = np.zeros(len(tokens), np.int32)
         numbers[:count] = np.arange(count) if sentences is None else np.asarray(sentences)
-        found: Refinement = jax.device_get(
+        found: Refined = jax.device_get(
             self._run(
                 self._parameters,
                 encoded.visible,
@@ -177,16 +152,30 @@ class RefinementDecoder:
             law = jnp.asarray(self._rescorer(tokens, rows.sentences, found.tokens, block))
             scores = penalised(law, jnp.asarray(found.lengths), settings.length_penalty)
             found = found._replace(scores=np.asarray(scores))
-        best = np.arange(count)
+        return self._chosen(found, ~rows.skipped, count)
+
+    def _chosen(self, found: Refined, exists: NDArray[np.bool_], count: int) -> Decoded:
+        """The best hypothesis of each of ``count`` sentences, the first one of several; others where asked for."""
+        each = self.settings.hypotheses
+        best, ranked = np.arange(count) * each, None
         if found.scores is not None:
-            best = best_rows(found.scores, rows.skipped, len(tokens), settings.hypotheses)[:count]
-        return Refinement(
+
+            def grouped(rows: NDArray[Any]) -> NDArray[Any]:
+                # Rows that fill up the last block, however many, are left out.
+                return rows[: count * each].reshape(count, each, *rows.shape[1:])
+
+            tokens, lengths, scores, exists = map(grouped, (found.tokens, found.lengths, found.scores, exists))
+            best = best + np.where(exists, scores, -np.inf).argmax(axis=1)
+            if self.settings.n_best > 1:
+                ranked = ranked_hypotheses(tokens, lengths, scores, exists, self.settings.n_best)
+        return Decoded(
             tokens=found.tokens[best],
             lengths=found.lengths[best],
             scores=None if found.scores is None else found.scores[best],
             steps=found.steps[best],
             inputs=found.inputs[best],
             history=None if found.history is None else found.history[:, best],
+            ranked=ranked,
         )
 
     def _block(self, longest: int, rows: int) -> int:
@@ -208,13 +197,13 @@ class RefinementDecoder:
         *,
         longest: int,
         block: int,
-    ) -> Refinement:
+    ) -> Refined:
         self.traces += 1
         settings = self.settings
         network = with_parameters(self.config, arrays)
-        first = first_rows(network.config, settings, rows, numbers, key, longest)
+        first = first_state(network.config, settings, rows, numbers, key, longest)
         count = first.tokens.shape[0]
-        one_pass = partial(refine_rows, network, settings, steps=steps)
+        one_pass = partial(refine, network, settings, steps=steps)
         plain = count == block and count == visible.shape[0]
 
         def body(carry: Any) -> Any:
@@ -238,7 +227,7 @@ class RefinementDecoder:
             left = (jnp.arange(settings.steps) >= step)[:, None, None]
             history = jnp.where(left, final.output, history)
         scores = final.scores if settings.scored else None
-        return Refinement(final.output, final.output_lengths, scores, final.passes, final.inputs, history)  # type: ignore[arg-type]
+        return Refined(final.output, final.output_lengths, scores, final.passes, final.inputs, history)  # type: ignore[arg-type]
 
 
 @partial(jax.jit, static_argnums=(0, 1))
@@ -250,7 +239,9 @@ def _encode(config: T5Config, candidates: int, arrays: Any, source: Any) -> tupl
     return encoded, network.decoder.memory(encoded.states), lengths
 
 
-def _by_blocks(one_pass: Any, rows: RowState, visible: Any, memory: Any, step: Any, block: int) -> RowState:
+def _by_blocks(
+    one_pass: Any, rows: RefinementState, visible: Any, memory: Any, step: Any, block: int
+) -> RefinementState:
     """One pass over the rows that are not done, a block at a time."""
     order = jnp.argsort(rows.done, stable=True)
     active = (~rows.done).sum()
@@ -271,8 +262,12 @@ def _check_parts(config: T5Config, settings: RefinementSettings) -> None:
         raise InvalidInput("network", "an autoregressive decoder", "a refinement one is needed (see `adapt`)")
     if settings.start == "range mask" and not config.range_masks:
         raise InvalidInput("start", settings.start, "the network was made without range masks")
-    if isinstance(settings.rejecter, Learned) and not config.learned_rejecter:
-        raise InvalidInput("rejecter", "learned", "the network was made without a learned rejecter")
+    if settings.rejecter.needs_head and not config.learned_rejecter:
+        raise InvalidInput(
+            "rejecter",
+            settings.rejecter.name or type(settings.rejecter).__name__,
+            "the network was made without a learned rejecter",
+        )
     if settings.length_candidates > 1 and config.length_predictor != "token":
         raise InvalidInput(
             "length_candidates", settings.length_candidates, "only the length predictor token gives more than one"

@@ -13,6 +13,9 @@ With n open positions (those before EOS), steps t = 0..T-1, and confidence ln p 
 Schedules reject exactly so many, none where that is 0; of equally confident tokens the leftmost go first. Linear
 schedule: Ghazvininejad et al. 2019 (arXiv:1904.09324).
 
+A rejecter is a subclass of `Rejecter` with a name: defining it is all that is needed for options, checks and tests to
+know it.
+
 Legend: ``R`` rows, ``L`` length.
 """
 
@@ -20,7 +23,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +31,7 @@ import jax.numpy as jnp
 from theory.errors import InvalidInput
 
 
-class Predictions(NamedTuple):
+class Proposal(NamedTuple):
     """What a rejecter sees.
 
     Attributes:
@@ -47,21 +50,32 @@ class Predictions(NamedTuple):
     steps: jax.Array
 
 
+REJECTERS: dict[str, type[Rejecter]] = {}
+"""Rejecters by the names under which options choose them."""
+
+
 class Rejecter(ABC):
     """Base of all rejecters.
 
     Attributes:
+        name: under which options choose it; a class without one is not offered.
         needs_confidence: reads ``confidence``.
-        needs_head: reads ``keep``.
+        needs_head: reads ``keep``, and so needs a network with a rejecter head.
         depends_on_step: the same predictions can be judged differently at another step.
     """
 
+    name: ClassVar[str] = ""
     needs_confidence: ClassVar[bool] = False
     needs_head: ClassVar[bool] = False
     depends_on_step: ClassVar[bool] = False
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "name" in vars(cls):
+            REJECTERS[cls.name] = cls
+
     @abstractmethod
-    def reject(self, predictions: Predictions) -> jax.Array:
+    def reject(self, proposal: Proposal) -> jax.Array:
         """Which open positions are rejected, [R, L]."""
 
 
@@ -69,20 +83,23 @@ class Rejecter(ABC):
 class Passthrough(Rejecter):
     """Keeps everything."""
 
-    def reject(self, predictions: Predictions) -> jax.Array:
-        return jnp.zeros_like(predictions.open)
+    name: ClassVar[str] = "passthrough"
+
+    def reject(self, proposal: Proposal) -> jax.Array:
+        return jnp.zeros_like(proposal.open)
 
 
 @dataclass(frozen=True)
 class LinearSchedule(Rejecter):
     """Rejects fewer at each step, and none at the last."""
 
+    name: ClassVar[str] = "linear"
     needs_confidence: ClassVar[bool] = True
     depends_on_step: ClassVar[bool] = True
 
-    def reject(self, predictions: Predictions) -> jax.Array:
-        total = predictions.open.sum(axis=1)
-        return least_confident(predictions, total * (predictions.steps - predictions.step - 1) // predictions.steps)
+    def reject(self, proposal: Proposal) -> jax.Array:
+        total = proposal.open.sum(axis=1)
+        return least_confident(proposal, total * (proposal.steps - proposal.step - 1) // proposal.steps)
 
 
 @dataclass(frozen=True)
@@ -97,6 +114,7 @@ class ConstantSchedule(Rejecter):
     count: int = 0
     fraction: float = 0.0
 
+    name: ClassVar[str] = "constant"
     needs_confidence: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -107,19 +125,21 @@ class ConstantSchedule(Rejecter):
         if self.count and self.fraction:
             raise InvalidInput("fraction", self.fraction, "a count or a fraction, not both")
 
-    def reject(self, predictions: Predictions) -> jax.Array:
-        total = predictions.open.sum(axis=1)
+    def reject(self, proposal: Proposal) -> jax.Array:
+        total = proposal.open.sum(axis=1)
         # The fraction in parts per million: products in float32 can fall just short of a whole number.
         share = total * round(self.fraction * 1_000_000) // 1_000_000
-        return least_confident(predictions, jnp.minimum(total, self.count) if self.count else share)
+        return least_confident(proposal, jnp.minimum(total, self.count) if self.count else share)
 
 
 @dataclass(frozen=True)
 class Stutter(Rejecter):
     """Rejects a token that equals the token before it; the first one has none."""
 
-    def reject(self, predictions: Predictions) -> jax.Array:
-        return stutters(predictions.tokens, predictions.open)
+    name: ClassVar[str] = "stutter"
+
+    def reject(self, proposal: Proposal) -> jax.Array:
+        return stutters(proposal.tokens, proposal.open)
 
 
 @dataclass(frozen=True)
@@ -132,22 +152,23 @@ class Learned(Rejecter):
 
     threshold: float = 0.5
 
+    name: ClassVar[str] = "learned"
     needs_head: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise InvalidInput("threshold", self.threshold, "a probability is needed")
 
-    def reject(self, predictions: Predictions) -> jax.Array:
-        return predictions.open & (predictions.keep < self.threshold)
+    def reject(self, proposal: Proposal) -> jax.Array:
+        return proposal.open & (proposal.keep < self.threshold)
 
 
-def least_confident(predictions: Predictions, count: jax.Array) -> jax.Array:
+def least_confident(proposal: Proposal, count: jax.Array) -> jax.Array:
     """The ``count`` [R] open positions of least confidence, exactly so many, ties from the left, [R, L]."""
-    confidence = jnp.where(predictions.open, predictions.confidence, jnp.inf)
+    confidence = jnp.where(proposal.open, proposal.confidence, jnp.inf)
     order = jnp.argsort(confidence, axis=1, stable=True)
     rank = jnp.argsort(order, axis=1, stable=True)
-    return predictions.open & (rank < count[:, None])
+    return proposal.open & (rank < count[:, None])
 
 
 def stutters(tokens: jax.Array, open: jax.Array) -> jax.Array:
@@ -155,13 +176,3 @@ def stutters(tokens: jax.Array, open: jax.Array) -> jax.Array:
     first = jnp.zeros((tokens.shape[0], 1), bool)
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & open[:, 1:] & open[:, :-1]
     return jnp.concatenate([first, repeats], axis=1)
-
-
-REJECTERS: dict[str, type[Rejecter]] = {
-    "passthrough": Passthrough,
-    "linear": LinearSchedule,
-    "constant": ConstantSchedule,
-    "stutter": Stutter,
-    "learned": Learned,
-}
-"""Rejecters by the names under which options choose them."""

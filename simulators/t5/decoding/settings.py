@@ -37,6 +37,7 @@ class RefinementSettings:
         length_candidates: k most likely lengths; more than 1 needs the "token" length predictor.
         length_beam: odd number of lengths around each.
         parallel_decodes: random starts, or draws, for each length.
+        n_best: hypotheses to return, at most M.
         length_penalty: alpha of the choice among hypotheses.
         scores: whether to compute the score of a single hypothesis too; several always have scores.
         record: whether to keep the tokens after each step.
@@ -53,12 +54,13 @@ class RefinementSettings:
     length_candidates: int = 1
     length_beam: int = 1
     parallel_decodes: int = 1
+    n_best: int = 1
     length_penalty: float = 0.6
     scores: bool = False
     record: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "length_candidates", "length_beam", "parallel_decodes"):
+        for name in ("steps", "length_candidates", "length_beam", "parallel_decodes", "n_best"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise InvalidInput(name, value, "a whole number of at least 1 is needed")
@@ -76,6 +78,13 @@ class RefinementSettings:
         if self.parallel_decodes > 1 and not self.random:
             raise InvalidInput(
                 "parallel_decodes", self.parallel_decodes, "without a random start or a temperature all would be equal"
+            )
+
+        if self.n_best > self.hypotheses:
+            raise InvalidInput(
+                "n_best",
+                self.n_best,
+                f"at most as many as hypotheses, {self.hypotheses}: length candidates times length beam times decodes",
             )
 
     @property

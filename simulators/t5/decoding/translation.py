@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
+from simulators.t5.decoding.decoder import Decoder
 from simulators.t5.decoding.refinement import RefinementDecoder
 from simulators.t5.decoding.rescoring import Rescorer
 from simulators.t5.decoding.settings import RefinementSettings
@@ -30,11 +31,33 @@ class Target(NamedTuple):
         tokens: pieces, without EOS and padding.
         passes: passes of the decoder: one for each token (EOS too), or the refinement steps that were taken.
         history: tokens after each refinement step, where recorded; the ids of masks are those of the network.
+        score: what hypotheses are ranked by, where it was asked for.
+        ranked: the best hypotheses with their scores, best first, where several were asked for.
     """
 
     tokens: list[int]
     passes: int
     history: list[list[int]] | None = None
+    score: float | None = None
+    ranked: list[tuple[list[int], float]] | None = None
+
+
+def make_decoder(network: T5, settings: Settings, rescorer: Rescorer | None = None) -> Decoder:
+    """The decoder of a network.
+
+    Raises:
+        InvalidInput: settings of the other kind of decoder, settings that the network cannot follow, or a rescorer
+            where there is one hypothesis.
+    """
+    if isinstance(settings, RefinementSettings) != (network.config.decoder == "refinement"):
+        raise InvalidInput(
+            "settings", type(settings).__name__, f"those of the {network.config.decoder} decoder are needed"
+        )
+    if isinstance(settings, RefinementSettings):
+        return RefinementDecoder(network, settings, rescorer=rescorer)
+    if rescorer is not None:
+        raise InvalidInput("rescorer", "an autoregressive network", "only refinement has hypotheses to choose from")
+    return AutoregressiveDecoder(network, settings)
 
 
 class Translator:
@@ -66,23 +89,12 @@ class Translator:
     ) -> None:
         if rows < 1:
             raise InvalidInput("rows", rows, "at least 1 is needed")
-        refines = isinstance(settings, RefinementSettings)
-        if refines != (network.config.decoder == "refinement"):
-            raise InvalidInput(
-                "settings", type(settings).__name__, f"those of the {network.config.decoder} decoder are needed"
-            )
         self.config = network.config
         self.rows = rows
         self.seconds = 0.0
         self._timed = timed
         self._key = jax.random.key(seed)
-        self._decoder: AutoregressiveDecoder | RefinementDecoder
-        if isinstance(settings, RefinementSettings):
-            self._decoder = RefinementDecoder(network, settings, rescorer=rescorer)
-        elif rescorer is not None:
-            raise InvalidInput("rescorer", "an autoregressive network", "only refinement has hypotheses to choose from")
-        else:
-            self._decoder = AutoregressiveDecoder(network, settings)
+        self._decoder = make_decoder(network, settings, rescorer)
 
     def __call__(
         self,
@@ -138,17 +150,17 @@ class Translator:
     def _run(
         self, sources: list[Sequence[int]], lengths: list[int] | None, numbers: np.ndarray, steps: int | None
     ) -> list[Target]:
-        if isinstance(self._decoder, AutoregressiveDecoder):
-            generated = self._decoder(sources, key=self._key, sentences=numbers)
-            rows = zip(generated.tokens, generated.lengths, strict=True)
-            return [Target(self._spoken(row[:length]), int(length)) for row, length in rows]
-        refined = self._decoder(sources, lengths, self._key, numbers, steps)
+        found = self._decoder(sources, lengths, self._key, numbers, steps)
         targets = []
-        for index, (row, length) in enumerate(zip(refined.tokens, refined.lengths, strict=True)):
-            history = None
-            if refined.history is not None:
-                history = [self._spoken(step) for step in refined.history[:, index][: int(refined.steps[index])]]
-            targets.append(Target(self._spoken(row[:length]), int(refined.steps[index]), history))
+        for index, (row, length, passes) in enumerate(zip(found.tokens, found.lengths, found.steps, strict=True)):
+            history = ranked = None
+            if found.history is not None:
+                history = [self._spoken(step) for step in found.history[:, index][: int(passes)]]
+            if found.ranked is not None:
+                rows = zip(*(array[index] for array in found.ranked), strict=True)
+                ranked = [(self._spoken(row[:end]), float(score)) for row, end, score in rows if np.isfinite(score)]
+            score = None if found.scores is None else float(found.scores[index])
+            targets.append(Target(self._spoken(row[:length]), int(passes), history, score, ranked))
         return targets
 
     def _spoken(self, row: np.ndarray) -> list[int]:

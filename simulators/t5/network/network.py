@@ -17,6 +17,7 @@ head.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -24,7 +25,6 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from simulators.t5.decoding.lengths import Encoded, length_head
 from simulators.t5.network.attention import (
     CrossAttention,
     PositionalAttention,
@@ -35,6 +35,7 @@ from simulators.t5.network.attention import (
 )
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.layers import NO_DROPOUT, Dropout, FeedForward, Linear, RMSNorm
+from simulators.t5.network.lengths import Encoded, length_head
 from theory.errors import InvalidInput
 from theory.memory import require_memory
 
@@ -78,6 +79,29 @@ class DecoderBlock(nnx.Module):
         self.cross_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
         self.feed_forward = FeedForward(config, rngs)
         self.feed_forward_norm = RMSNorm(config.d_model, config.layer_norm_epsilon)
+
+    def __call__(
+        self,
+        states: jax.Array,
+        own: Callable[[SelfAttention, jax.Array], jax.Array],
+        source: Callable[[CrossAttention, jax.Array], jax.Array],
+        places: Callable[[PositionalAttention, jax.Array], jax.Array] | None = None,
+        dropout: Dropout = NO_DROPOUT,
+    ) -> jax.Array:
+        """One layer, whatever the attention reads its keys from.
+
+        Args:
+            states: [B, L, D].
+            own: self-attention, given the layer and normalised states: over all positions, or over a cache.
+            source: attention to the source, likewise.
+            places: attention by position, likewise; only for blocks that have it.
+            dropout: of training.
+        """
+        states = states + dropout(own(self.attention, self.attention_norm(states)))
+        if self.positional is not None and self.positional_norm is not None and places is not None:
+            states = states + dropout(places(self.positional, self.positional_norm(states)))
+        states = states + dropout(source(self.cross, self.cross_norm(states)))
+        return states + dropout(self.feed_forward(self.feed_forward_norm(states), dropout))
 
 
 class Encoder(nnx.Module):
@@ -143,24 +167,31 @@ class Decoder(nnx.Module):
         Returns:
             Normalised states [B, L, D] and the attention weights.
         """
-        bias = self.self_bias(states.shape[1])
+        length = states.shape[1]
+        bias = self.self_bias(length)
         if visible is not None:
             bias = bias + padding_bias(visible)
-        states, found = dropout(states), AttentionWeights([], [], [])
+        hidden = padding_bias(jnp.ones(states.shape[:2], bool) if visible is None else visible)
+        found = AttentionWeights([], [], [])
+
+        def recorded(result: tuple[jax.Array, jax.Array], where: list[jax.Array]) -> jax.Array:
+            where.append(result[1])
+            return result[0]
+
+        def own(attention: SelfAttention, values: jax.Array) -> jax.Array:
+            return recorded(attention(values, bias, dropout), found.own)
+
+        def places(attention: PositionalAttention, values: jax.Array) -> jax.Array:
+            assert self.positions is not None
+            return recorded(attention(values, self.positions[...][:length], hidden, dropout), found.positional)
+
+        states = dropout(states)
         for block, pair in zip(self.blocks, memory, strict=True):
-            mixed, weights = block.attention(block.attention_norm(states), bias, dropout)
-            states = states + dropout(mixed)
-            found.own.append(weights)
-            if block.positional is not None and block.positional_norm is not None and self.positions is not None:
-                hidden = padding_bias(jnp.ones(states.shape[:2], bool) if visible is None else visible)
-                positions = self.positions[...][: states.shape[1]]
-                mixed, weights = block.positional(block.positional_norm(states), positions, hidden, dropout)
-                states = states + dropout(mixed)
-                found.positional.append(weights)
-            mixed, weights = block.cross(block.cross_norm(states), pair, source_bias, dropout)
-            states = states + dropout(mixed)
-            found.cross.append(weights)
-            states = states + dropout(block.feed_forward(block.feed_forward_norm(states), dropout))
+
+            def source(attention: CrossAttention, values: jax.Array, pair: Memory = pair) -> jax.Array:
+                return recorded(attention(values, pair, source_bias, dropout), found.cross)
+
+            states = block(states, own, source, places, dropout)
         return dropout(self.norm(states)), found
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from simulators.t5.decoding.row_state import random_pieces
+from simulators.t5.decoding.refinement_step import random_pieces
 from simulators.t5.network.config import T5Config
 from theory.errors import InvalidInput
 

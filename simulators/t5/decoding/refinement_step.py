@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from simulators.t5.decoding.hypotheses import Rows, penalised
+from simulators.t5.decoding.hypotheses import Hypotheses, penalised
 from simulators.t5.decoding.predictions import Predicted, predict
-from simulators.t5.decoding.rejecters import Predictions, stutters
+from simulators.t5.decoding.rejecters import Proposal, stutters
 from simulators.t5.decoding.sampling import sentence_keys, sentence_uniforms
 from simulators.t5.decoding.settings import RefinementSettings
 from simulators.t5.network.attention import padding_bias
@@ -25,7 +25,7 @@ LOGIT_POSITIONS = {"cpu": 512}
 MANY_POSITIONS = 8192
 
 
-class RowState(NamedTuple):
+class RefinementState(NamedTuple):
     """Attributes:
     sentences: row of the batch [R].
     tokens, lengths: the target now [R, L], EOS counted [R].
@@ -56,19 +56,24 @@ class RowState(NamedTuple):
     total: jax.Array | None
 
 
-def first_rows(
-    config: T5Config, settings: RefinementSettings, rows: Rows, numbers: jax.Array, key: jax.Array | None, longest: int
-) -> RowState:
+def first_state(
+    config: T5Config,
+    settings: RefinementSettings,
+    hypotheses: Hypotheses,
+    numbers: jax.Array,
+    key: jax.Array | None,
+    longest: int,
+) -> RefinementState:
     """Targets before the first step. Start and sampling draw from different keys, split from one."""
-    count = len(rows.lengths)
-    lengths, sentences = jnp.asarray(rows.lengths), jnp.asarray(rows.sentences)
+    count = len(hypotheses.lengths)
+    lengths, sentences = jnp.asarray(hypotheses.lengths), jnp.asarray(hypotheses.sentences)
     position = jnp.arange(longest)
     start_keys: Any = None
     draw_keys: Any = None
     if key is not None:
         start_keys, draw_keys = (
             jax.vmap(jax.random.fold_in)(
-                sentence_keys(base, jnp.asarray(numbers)[sentences]), jnp.asarray(rows.attempts)
+                sentence_keys(base, jnp.asarray(numbers)[sentences]), jnp.asarray(hypotheses.attempts)
             )
             for base in jax.random.split(key)
         )
@@ -81,14 +86,14 @@ def first_rows(
         symbols = random_pieces(sentence_uniforms(start_keys, 0, longest), config)
     tokens = lay_out(symbols, lengths, config)
     open_positions = position[None] < lengths[:, None] - 1
-    return RowState(
+    return RefinementState(
         sentences=sentences,
         tokens=tokens,
         lengths=lengths,
         initial=tokens,
         pending=open_positions,
         confidence=jnp.zeros((count, longest)),
-        done=jnp.asarray(rows.skipped),
+        done=jnp.asarray(hypotheses.skipped),
         output=tokens,
         output_lengths=lengths,
         scores=jnp.zeros(count),
@@ -114,16 +119,16 @@ def lay_out(tokens: jax.Array, lengths: jax.Array, config: T5Config) -> jax.Arra
     return jnp.where(position < last, tokens, jnp.where(position == last, config.eos_token_id, config.pad_token_id))
 
 
-def refine_rows(
+def refine(
     network: T5,
     settings: RefinementSettings,
-    rows: RowState,
+    rows: RefinementState,
     visible_source: jax.Array,
     memory: Any,
     *,
     step: jax.Array,
     steps: jax.Array,
-) -> RowState:
+) -> RefinementState:
     """One step on rows that are all different; those that are done stay as they are."""
     config = network.config
     position = jnp.arange(rows.tokens.shape[1])[None]
@@ -147,8 +152,8 @@ def refine_rows(
     # EOS is no choice, but its probability counts in the score.
     confidence = jnp.where(visible & ~is_open, found.current, confidence)
     keep = jax.nn.sigmoid(network.keep_logits(states)) if settings.rejecter.needs_head else jnp.ones(chosen.shape)
-    view = Predictions(chosen, confidence, keep, is_open, step, steps)
-    rejected = settings.rejecter.reject(view) & is_open
+    proposal = Proposal(chosen, confidence, keep, is_open, step, steps)
+    rejected = settings.rejecter.reject(proposal) & is_open
 
     following = _following(config, settings, rows, found, chosen, confidence, rejected, is_open)
     output, output_confidence, output_lengths = _output(config, settings, rows, found, chosen, confidence, rejected)
@@ -175,13 +180,13 @@ def refine_rows(
 def _following(
     config: T5Config,
     settings: RefinementSettings,
-    rows: RowState,
+    rows: RefinementState,
     found: Predicted,
     chosen: jax.Array,
     confidence: jax.Array,
     rejected: jax.Array,
     is_open: jax.Array,
-) -> RowState:
+) -> RefinementState:
     """The target that the next step sees."""
     filling = {"previous": rows.tokens, "initial": rows.initial, "summed": found.summed}[settings.replacement]
     tokens = jnp.where(rejected, filling, chosen)
@@ -204,7 +209,7 @@ def _following(
 def _output(
     config: T5Config,
     settings: RefinementSettings,
-    rows: RowState,
+    rows: RefinementState,
     found: Predicted,
     chosen: jax.Array,
     confidence: jax.Array,
@@ -239,9 +244,9 @@ def close_gaps(tokens: jax.Array, lengths: jax.Array, config: T5Config) -> tuple
 
 def _settled(
     settings: RefinementSettings,
-    rows: RowState,
+    rows: RefinementState,
     found: Predicted,
-    following: RowState,
+    following: RefinementState,
     chosen: jax.Array,
     rejected: jax.Array,
     is_open: jax.Array,

@@ -92,6 +92,63 @@ def test_tokens_equal_those_of_transformers(
         np.testing.assert_allclose(ours.scores, found.sequences_scores.numpy(), rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("early", "theirs", "least", "best", "penalty"),
+    [("heuristic", False, 4, 4, 1.0), ("always", True, 1, 2, 1.0), ("never", "never", 6, 3, 2.0)],
+)
+def test_least_length_early_stopping_and_n_best_equal_transformers(
+    early: Any, theirs: Any, least: int, best: int, penalty: float, pairs: dict[str, tuple[Any, T5]]
+) -> None:
+    torch = pytest.importorskip("torch", reason="the oracle, transformers' T5, needs torch")
+    oracle, network = pairs["v1.1"]
+    source = sentences(24, seed=3)
+    found = oracle.generate(
+        input_ids=torch.tensor(source),
+        attention_mask=torch.tensor(source != 0),
+        do_sample=False,
+        num_beams=4,
+        num_return_sequences=best,
+        max_new_tokens=LENGTH,
+        min_length=least,
+        length_penalty=penalty,
+        early_stopping=theirs,
+        return_dict_in_generate=True,
+        output_scores=True,
+    )
+    expected = np.zeros((24, best, LENGTH), int)
+    tokens = found.sequences.numpy()[:, 1:].reshape(24, best, -1)
+    ended = np.cumsum(tokens == 1, axis=2) - (tokens == 1) > 0
+    expected[..., : tokens.shape[2]] = np.where(ended, 0, tokens)
+    settings = GenerationSettings(
+        max_length=LENGTH, min_length=least, beams=4, length_penalty=penalty, early_stopping=early, n_best=best
+    )
+    ours = AutoregressiveDecoder(network, settings)(source)
+    assert ours.ranked is not None
+    np.testing.assert_array_equal(ours.ranked.tokens, expected)
+    np.testing.assert_allclose(ours.ranked.scores, found.sequences_scores.numpy().reshape(24, best), rtol=1e-4)
+    np.testing.assert_array_equal(ours.tokens, ours.ranked.tokens[:, 0])
+    assert ours.ranked.lengths.min() >= least
+
+
+@pytest.mark.parametrize("beams", [1, 4])
+def test_a_score_is_the_documented_sum_also_with_a_least_length(network: T5, beams: int) -> None:
+    source, least = sentences(24), 4
+    settings = GenerationSettings(
+        max_length=12, min_length=least, beams=beams, n_best=beams, length_penalty=0.7, scores=True
+    )
+    found = AutoregressiveDecoder(network, settings)(source)
+    assert found.scores is not None
+    hypotheses = [(found.tokens, found.lengths, found.scores)]
+    if found.ranked is not None:
+        hypotheses = [tuple(array[:, place] for array in found.ranked) for place in range(beams)]
+    for tokens, lengths, scores in hypotheses:
+        law = log_law(full_logits(network, source, np.pad(tokens, ((0, 0), (1, 0)))[:, :-1]))
+        taken = np.take_along_axis(law, tokens[:, :, None], axis=2)[:, :, 0]
+        sums = (taken * (np.arange(12) < lengths[:, None])).sum(axis=1)
+        np.testing.assert_allclose(scores, sums / lengths**0.7 if beams > 1 else sums, rtol=1e-4)
+        assert lengths.min() >= least
+
+
 def test_the_cache_gives_what_full_passes_give(network: T5) -> None:
     source = sentences(6)
     found = AutoregressiveDecoder(network, GenerationSettings(max_length=LENGTH, scores=True))(source)
@@ -231,6 +288,9 @@ def test_bad_sources_are_refused(source: Any, message: str) -> None:
         (lambda: GenerationSettings(max_length=3, min_length=4), "min_length"),
         (lambda: GenerationSettings(beams=2, sampling=Sampling(1.0)), "beams"),
         (lambda: GenerationSettings(length_penalty=float("nan")), "length_penalty"),
+        (lambda: GenerationSettings(beams=2, n_best=3), "n_best"),
+        (lambda: GenerationSettings(beams=2, early_stopping="soon"), "early_stopping"),  # type: ignore[arg-type]
+        (lambda: AutoregressiveDecoder(T5(small_config(), nnx.Rngs(0)))([[5, 1]], steps=2), "steps"),
         (lambda: Sampling(-1.0), "temperature"),
         (lambda: Sampling(top_k=-1), "top_k"),
         (lambda: Sampling(top_p=0.0), "top_p"),

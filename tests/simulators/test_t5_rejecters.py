@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simulators.t5.decoding.predictions import predict
+from simulators.t5.decoding.refinement import RefinementDecoder
 from simulators.t5.decoding.rejecters import (
     REJECTERS,
     ConstantSchedule,
@@ -20,6 +25,9 @@ from simulators.t5.decoding.rejecters import (
     Rejecter,
     Stutter,
 )
+from simulators.t5.decoding.sampling import Sampling
+from simulators.t5.decoding.settings import RefinementSettings
+from tests.simulators.t5_examples import refinement_network
 from theory.errors import InvalidInput
 
 
@@ -125,3 +133,50 @@ def test_every_rejecter_can_be_named() -> None:
 def test_bad_rejecters_are_refused(make: Any) -> None:
     with pytest.raises(InvalidInput):
         make()
+
+
+def test_a_rejecter_is_added_by_its_class_alone() -> None:
+    """Its name is known, and a network without the head that it reads is refused before the first pass."""
+    before = dict(REJECTERS)
+    try:
+
+        @dataclass(frozen=True)
+        class Doubtful(Rejecter):
+            name: ClassVar[str] = "doubtful"
+            needs_head: ClassVar[bool] = True
+
+            def reject(self, proposal: Proposal) -> jax.Array:
+                return proposal.open & (proposal.keep < 0.9)
+
+        assert REJECTERS["doubtful"] is Doubtful
+        network = refinement_network()
+        with pytest.raises(InvalidInput, match="rejecter = doubtful: the network was made without a learned rejecter"):
+            RefinementDecoder(network, RefinementSettings(rejecter=Doubtful()))
+    finally:
+        REJECTERS.clear()
+        REJECTERS.update(before)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 2.0])
+def test_confidence_is_that_of_the_law_and_not_of_the_tempered_one(temperature: float) -> None:
+    """At T = 0 every tempered probability is 1, and a schedule would reject at random."""
+    logits = jnp.asarray(np.random.default_rng(0).normal(size=(1, 6, 9)) * 2, jnp.float32)
+    network = SimpleNamespace(
+        config=SimpleNamespace(vocab_size=9, pad_token_id=0, eos_token_id=1), logits=lambda states: states
+    )
+    ones = jnp.ones((1, 6), bool)
+    found = predict(
+        network,  # type: ignore[arg-type]
+        logits,
+        ones,
+        jnp.full((1, 6), 9),
+        jnp.asarray(np.random.default_rng(1).random((1, 6))),
+        Sampling(temperature),
+        True,
+        None,
+        4,
+    )
+    law = np.asarray(jax.nn.log_softmax(logits, axis=-1))
+    expected = np.take_along_axis(law, np.asarray(found.tokens)[..., None], axis=2)[..., 0]
+    np.testing.assert_allclose(found.confidence, expected, rtol=1e-5)
+    assert len(set(np.asarray(found.confidence).ravel().tolist())) == 6

@@ -33,16 +33,24 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.chains.iterative import arnoldi_gaps
 from theory.chains.operator import DenseOperator
 from theory.chains.stationary import stationary_law
 from theory.conditionals import ConditionalModel
 from theory.divergences import total_variation
 from theory.errors import InvalidInput
+from theory.masks import MaskLaw
 from theory.memory import require_memory
+from theory.samplers.block_gibbs import block_gibbs
 from theory.samplers.systematic_scan import systematic_scan
 from theory.states import check_sites
 
 Array = NDArray[np.float64]
+
+CHUNK = 2**26
+"""Bytes of rectangles that are looked at together."""
+DENSE_STATES = 2**11
+"""Up to this many states a scan's stationary law comes from its matrix, beyond from iteration."""
 
 
 @dataclass(frozen=True)
@@ -81,36 +89,33 @@ def rectangle_test(conditionals: ConditionalModel, weights: Array | None = None)
     if weights is not None and weights.shape != (symbols**sites,):
         raise InvalidInput("weights", f"shape {weights.shape}", f"one per state, shape ({symbols**sites},), is needed")
     states = symbols**sites
-    require_memory(8.0 * states * (sites * symbols + 4 * symbols**2), "sites", sites, "the rectangle test")
-    probabilities = np.take_along_axis(
-        conditionals.leave_one_out().reshape(*shape, sites, symbols),
-        np.moveaxis(np.indices(shape), 0, -1)[..., None],
-        axis=-1,
-    )[..., 0]
-    with np.errstate(divide="ignore"):
-        logs = np.log(probabilities)  # ln p_i(x_i | x_{-i}), shape [q, ..., q, N]
+    require_memory(8.0 * states * (2 * sites + 4) + 4.0 * CHUNK, "sites", sites, "the rectangle test")
+    logs = [_own_log_conditionals(conditionals, site) for site in range(sites)]
     masses = None if weights is None else weights.reshape(shape)
     upper = np.triu_indices(symbols, 1)
     largest, where = -1.0, (0, 1)
     total = mass = 0.0
     tested = skipped = 0
+    step = max(1, CHUNK // (8 * len(upper[0]) ** 2))
     for i, j in combinations(range(sites), 2):
         # Axes to the order (x_i, x_j, context); ln p_i around the rectangle enters with sign +, ln p_j with sign -.
-        difference = np.moveaxis(_subtract(logs[..., i], logs[..., j]), (i, j), (0, 1)).reshape(symbols, symbols, -1)
-        rho = _rectangles(difference, upper)
-        finite = np.isfinite(rho)
-        if masses is None:
-            weight = finite.astype(np.float64)
-        else:
-            grouped = np.moveaxis(masses, (i, j), (0, 1)).reshape(symbols, symbols, -1)
-            weight = np.where(finite, _corner_sum(grouped, upper), 0.0)
-        sizes = np.abs(np.where(finite, rho, 0.0))
-        total += float((weight * sizes).sum())
-        mass += float(weight.sum())
-        tested += int(finite.sum())
-        skipped += int((~finite).sum())
-        if finite.any() and sizes.max() > largest:
-            largest, where = float(sizes.max()), (i, j)
+        difference = np.moveaxis(_subtract(logs[i], logs[j]), (i, j), (0, 1)).reshape(symbols, symbols, -1)
+        grouped = None if masses is None else np.moveaxis(masses, (i, j), (0, 1)).reshape(symbols, symbols, -1)
+        for first in range(0, difference.shape[2], step):
+            contexts = slice(first, first + step)
+            rho = _rectangles(difference[:, :, contexts], upper)
+            finite = np.isfinite(rho)
+            if grouped is None:
+                weight = finite.astype(np.float64)
+            else:
+                weight = np.where(finite, _corner_sum(grouped[:, :, contexts], upper), 0.0)
+            sizes = np.abs(np.where(finite, rho, 0.0))
+            total += float((weight * sizes).sum())
+            mass += float(weight.sum())
+            tested += int(finite.sum())
+            skipped += int((~finite).sum())
+            if finite.any() and sizes.max() > largest:
+                largest, where = float(sizes.max()), (i, j)
     if tested == 0 or mass == 0:
         raise InvalidInput("conditionals", "zeros in every rectangle", "some rectangle must have positive conditionals")
     return RectangleTest(largest, total / mass, tested, skipped, where)
@@ -147,19 +152,42 @@ def scan_order_laws(conditionals: ConditionalModel, orders: Sequence[Sequence[in
     Raises:
         InvalidInput: an order that is not a permutation of the sites, or a scan with several closed classes.
     """
-    laws = []
-    for order in orders:
+    found: dict[tuple[int, ...], Array] = {}
+    for order in (tuple(order) for order in orders):
         if sorted(order) != list(range(conditionals.sites)):
-            raise InvalidInput("orders", tuple(order), f"each must be a permutation of 0..{conditionals.sites - 1}")
-        scan = systematic_scan(conditionals, [(site,) for site in order])
-        # From the matrix, also where the conditionals have a joint law: the comparison shall not be a matter of course.
-        laws.append(stationary_law(DenseOperator(scan.to_dense())).law)
-    return np.array(laws)
+            raise InvalidInput("orders", order, f"each must be a permutation of 0..{conditionals.sites - 1}")
+        if order in found:
+            continue
+        law = found[order] = _scan_law(conditionals, order)
+        # Where pi is stationary for the order (a, b, ..., z), pi P_a is so for (b, ..., z, a).
+        for turn in range(1, len(order)):
+            law = block_gibbs(conditionals, _always(conditionals.sites, order[turn - 1])).propagate(law)
+            found[order[turn:] + order[:turn]] = law
+    return np.array([found[tuple(order)] for order in orders])
+
+
+def _always(sites: int, site: int) -> MaskLaw:
+    return MaskLaw(sites, ((site,),), np.ones(1), f"site {site}")
 
 
 def scan_order_gap(laws: Array) -> float:
     """Largest total variation between any two laws of `scan_order_laws`."""
     return max((total_variation(left, right) for left, right in combinations(laws, 2)), default=0.0)
+
+
+def _scan_law(conditionals: ConditionalModel, order: Sequence[int]) -> Array:
+    scan = systematic_scan(conditionals, [(site,) for site in order])
+    # From the steps, also where the conditionals have a joint law: the comparison shall not be a matter of course.
+    if scan.states <= DENSE_STATES:
+        return stationary_law(DenseOperator(scan.to_dense())).law
+    return arnoldi_gaps(scan)[0].law
+
+
+def _own_log_conditionals(conditionals: ConditionalModel, site: int) -> Array:
+    """ln p_i(x_i | x_{-i}) of every state, shape [q, ..., q]."""
+    token = conditionals.token_conditionals((site,))[0].reshape((conditionals.symbols,) * conditionals.sites)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.moveaxis(token, -1, site)))
 
 
 def _subtract(left: Array, right: Array) -> Array:

@@ -19,6 +19,7 @@ from experiments.cli.chain import chain
 from experiments.cli.claims import claims
 from experiments.cli.decode import decode
 from experiments.cli.information import information
+from experiments.cli.mlm import mlm
 from experiments.cli.output import prepare_streams, say
 from experiments.cli.plot import plot
 from experiments.cli.reproduce import reproduce
@@ -40,6 +41,9 @@ OPTIONAL = {
     "sacrebleu": "simulators",
     "safetensors": "simulators",
     "sentencepiece": "simulators",
+    "torch": "mlm",
+    "transformers": "mlm",
+    "tokenizers": "mlm",
 }
 """Packages that not every installation has, and the extra that brings each."""
 
@@ -53,7 +57,7 @@ def gmlm() -> None:
     """
 
 
-for command in (reproduce, claims, chain, decode, information, text, t5, sweep, results, plot):
+for command in (reproduce, claims, chain, decode, information, mlm, text, t5, sweep, results, plot):
     gmlm.add_command(command)
 
 

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from theory import incompatibility
+from theory.chains import DenseOperator, stationary_law
 from theory.conditionals import FunctionConditionals, TableConditionals
 from theory.errors import InvalidInput
 from theory.incompatibility import decoding_order_gap, rectangle_test, scan_order_gap, scan_order_laws
 from theory.laws import JointLaw, product_law, random_law, sparse_random_law
+from theory.samplers import systematic_scan
 
 
 def single_site(tables: dict[int, np.ndarray], sites: int, symbols: int) -> FunctionConditionals:
@@ -173,3 +176,22 @@ def test_bad_input_is_named() -> None:
         decoding_order_gap(model, (1, 1))
     with pytest.raises(InvalidInput, match="orders"):
         scan_order_laws(model, [(0, 1)])
+
+
+def test_iterated_scan_laws_are_those_of_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the laws of rotated orders, which are taken from one another, are those of their own scans."""
+    model = FunctionConditionals(3, 3, incompatible_predictions)
+    orders = list(itertools.permutations(range(3)))
+    dense = scan_order_laws(model, orders)
+    own = np.array(
+        [stationary_law(DenseOperator(systematic_scan(model, [(i,) for i in o]).to_dense())).law for o in orders]
+    )
+    np.testing.assert_allclose(dense, own, atol=1e-13)
+    monkeypatch.setattr(incompatibility, "DENSE_STATES", 0)
+    np.testing.assert_allclose(scan_order_laws(model, orders), dense, atol=1e-11)
+
+
+def incompatible_predictions(tokens: np.ndarray) -> np.ndarray:
+    weights = np.random.default_rng(3).normal(size=(4, 3, 3, 3))
+    masses = np.exp(weights[tokens, np.arange(3)].sum(axis=1))
+    return np.asarray(masses / masses.sum(axis=2, keepdims=True))

@@ -86,7 +86,7 @@ def metastable_sets(chain: TransitionOperator | ArrayLike, count: int) -> Metast
     require_memory(4.0 * operator.dense_bytes, "states", operator.states, "the eigenvectors")
     values, vectors = symmetric_eigenvectors(operator.to_dense())
     functions = vectors[:, :count] / np.sqrt(law)[:, None]
-    memberships = functions @ np.linalg.inv(functions[_corners(functions)])
+    memberships = functions @ np.linalg.inv(functions[simplex_corners(functions)])
     labels = memberships.argmax(axis=1)
     masses = np.bincount(labels, weights=law, minlength=count)
     heaviest = np.argsort(-masses, kind="stable")
@@ -94,7 +94,7 @@ def metastable_sets(chain: TransitionOperator | ArrayLike, count: int) -> Metast
     return MetastablePartition(found, memberships[:, heaviest], values[: count + 1])
 
 
-def _corners(functions: Array) -> States:
+def simplex_corners(functions: Array) -> States:
     """Rows that span the largest simplex, picked greedily: farthest from the affine span of those before."""
     chosen = [int(np.square(functions).sum(axis=1).argmax())]
     rest = functions - functions[chosen[0]]

@@ -89,6 +89,7 @@ def decode(
     law = _law(seed, **law_options)
     asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
     with progress("decoding", parts=0) as shown:
+        shown.start()
 
         def told(done: int, total: int, text: str) -> None:
             shown.update(done, total, text)

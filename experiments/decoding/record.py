@@ -9,9 +9,10 @@ Every number says what it is:
 
 On a table every decoder is enumerated. At length, rules whose sites do not depend on tokens drawn with them are
 replayed: KL(p || q) along sequences drawn from p, the same for all decoders, and KL(q || p) along sequences drawn by
-the decoder; for random orders these bound the divergences of the mixture over orders from above. For other rules there
-remain the calls, and E_q[-ln p] - H(p), which is no divergence: 0 for the truth, negative where a decoder makes text
-that is too likely.
+the decoder; for random orders these bound the divergences of the mixture over orders from above. Rules that keep the
+best drawn candidates are summed over their paths in blocks of at most 12 sites, and bounded from above in wider ones.
+For other rules there remain a lower bound of KL(q || p), and E_q[-ln p] - H(p), which is no divergence: 0 for the
+truth, negative where a decoder makes text that is too likely.
 
 Without a number of samples, rows are added until the half-width of the interval falls below `TARGET` nats a site.
 
@@ -30,11 +31,13 @@ from numpy.typing import NDArray
 
 from experiments.statistics import student_limit
 from theory.blas import one_blas_thread
+from theory.decoding.candidate_paths import keeps_candidates, path_sums
 from theory.decoding.enumeration import decode, divergences
 from theory.decoding.known_sequence import KnownSequence, exact_divergence
 from theory.decoding.registry import RULES, parse
 from theory.decoding.replay import can_replay, has_one_path, replay
 from theory.decoding.rule import Rule, Setting
+from theory.decoding.sampled_estimates import reverse_divergence_bound
 from theory.decoding.sampling import sample
 from theory.decoding.tables import KnownLaw
 from theory.errors import InvalidInput
@@ -58,6 +61,9 @@ FEWEST, MOST = 64, 1024
 
 FEWEST_SLOW, MOST_SLOW = 24, 96
 """The same for laws whose every call is a sweep over contexts or hidden states."""
+
+PATHS = 4
+"""Paths that a bound by weighted paths is the mean of."""
 
 ROWS = 32
 """Rows at a time: the token laws of 32 sequences of 1,024 sites over 65 symbols take 17 MB."""
@@ -242,15 +248,19 @@ class LengthStudy:
             raise InvalidInput("decoder", rule.name, "needs scores under noise, which only tables have")
         rule.steps(Setting.of(self.model, calls))
 
-    def rows(self, draw: Callable[[int, int, np.random.Generator], list[Array]], stream: int) -> list[Array]:
+    def rows(
+        self, draw: Callable[[int, int, np.random.Generator], list[Any]], stream: int, slow: bool = False
+    ) -> list[Any]:
         """Columns of independent rows, chunk by chunk, until the first column's interval is narrow enough.
 
         Args:
             draw: from the number of a chunk, its rows and its generator to columns.
             stream: separates the random numbers of different purposes.
+            slow: rows are dear, whatever the law.
         """
-        fewest, most = (self.samples, self.samples) if self.samples else self._limits
-        chunks: list[list[Array]] = []
+        limits = (FEWEST_SLOW, MOST_SLOW) if slow else self._limits
+        fewest, most = (self.samples, self.samples) if self.samples else limits
+        chunks: list[list[Any]] = []
         count = 0
         while count < most:
             wanted = min(ROWS, most - count)
@@ -269,6 +279,8 @@ class LengthStudy:
     def outcome(self, text: str, rule: Rule, calls: int) -> Outcome:
         """See the module's description."""
         setting = Setting.of(self.model, calls)
+        if keeps_candidates(rule, setting):
+            return self._candidates(text, rule, setting)
         if not can_replay(rule):
             return self._sampled(text, rule, setting)
         kind = "unbiased" if has_one_path(rule, setting) else "upper"
@@ -302,14 +314,54 @@ class LengthStudy:
     def _excess(self, losses: Array) -> Estimate | None:
         return None if self.entropy is None else Estimate.mean(losses - self.entropy, "unbiased")
 
-    def _sampled(self, text: str, rule: Rule, setting: Setting) -> Outcome:
-        def drawn(chunk: int, count: int, generator: np.random.Generator) -> list[Array]:
-            result = sample(self.model, rule, setting.calls, count, generator)
-            return [-self.law.log_probability(result.sequences), result.calls]
+    def _candidates(self, text: str, rule: Rule, setting: Setting) -> Outcome:
+        """By sums over paths."""
+        exact = True
 
-        losses, spent = self.rows(drawn, 3)
+        def forward(chunk: int, count: int, generator: np.random.Generator) -> list[Array]:
+            nonlocal exact
+            x = self.truths(chunk, count)
+            sums = path_sums(self.model, rule, setting, x, generator, PATHS)
+            exact = sums.exact
+            return [self.law.log_probability(x) - sums.log_probability]
+
+        def backward(chunk: int, count: int, generator: np.random.Generator) -> list[Array]:
+            sums = path_sums(self.model, rule, setting, count, generator, PATHS)
+            losses = -self.law.log_probability(sums.sequences)
+            return [sums.log_probability + losses, sums.calls, losses]
+
+        apart = self.rows(forward, 4, slow=True)[0]
+        reverse, spent, losses = self.rows(backward, 5, slow=True)
+        kind = "unbiased" if exact else "upper"
         return Outcome(
-            text, setting.calls, float(spent.mean()), float(spent.max()), None, None, None, self._excess(losses)
+            text,
+            setting.calls,
+            float(spent.mean()),
+            float(spent.max()),
+            Estimate.mean(apart, kind),
+            Estimate.mean(reverse, kind),
+            None,
+            self._excess(losses),
+        )
+
+    def _sampled(self, text: str, rule: Rule, setting: Setting) -> Outcome:
+        """By samples of the output alone."""
+
+        def drawn(chunk: int, count: int, generator: np.random.Generator) -> list[Any]:
+            result = sample(self.model, rule, setting.calls, count, generator)
+            return [-self.law.log_probability(result.sequences), result.calls, result.sequences]
+
+        losses, spent, sequences = self.rows(drawn, 3, slow=True)
+        kl = reverse = None
+        exact = exact_divergence(self.model, rule, setting.calls)
+        if exact is not None:
+            kl = reverse = Estimate.exact(exact[0])
+        elif len(sequences) >= FEWEST_SLOW:
+            bound = reverse_divergence_bound(self.law, sequences.astype(np.int64), LEVEL)
+            # Not below 0, which is a bound of every divergence.
+            reverse = Estimate(max(bound.value, 0.0), "lower", (max(bound.low, 0.0), max(bound.value, 0.0)))
+        return Outcome(
+            text, setting.calls, float(spent.mean()), float(spent.max()), kl, reverse, None, self._excess(losses)
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.decoding import stationary_chain
+from theory.decoding.drafting import Speculative
 from theory.decoding.fixed_orders import ScheduledRule
 from theory.decoding.optimal import SizeFrontier, optimal_sizes
 from theory.decoding.output_law import random_order_error
@@ -83,12 +84,13 @@ def exact_divergence(truth: KnownSequence, rule: Rule, calls: int) -> tuple[floa
     """KL(p || q) in nats without sampling, and whether it is that (else a bound from above), where there is a formula.
 
     For schedules fixed beforehand on a chain of order 1; for random orders (of the whole sequence) the mean of
-    KL(p || q_S) over the orders S, which bounds the KL of their mixture. None where there is no formula.
+    KL(p || q_S) over the orders S, which bounds the KL of their mixture. One token a call and speculative decoding are
+    exact. None where there is no formula.
     """
     if rule.temperature != 1 or rule.top_p != 1:
         return None
     law, setting = truth.law, Setting.of(truth, calls)
-    if isinstance(rule, FirstHitting):
+    if isinstance(rule, (FirstHitting, Speculative)):
         return 0.0, True
     chain = isinstance(law, MarkovLaw) and law.markov_order == 1
     if isinstance(rule, ScheduledRule) and isinstance(law, MarkovLaw) and chain:

@@ -66,9 +66,7 @@ def can_replay(rule: Rule) -> bool:
 
 def has_one_path(rule: Rule, setting: Setting) -> bool:
     """Whether the sites of every step are a function of (A, x_A), so that replay gives q(x) itself."""
-    if not can_replay(rule) or not isinstance(rule, RankedRule) or rule.ties != "first":
-        return False
-    return all(rule.noise(window.setting, window.step) == 0 for window in windows(rule, setting))
+    return can_replay(rule) and isinstance(rule, RankedRule) and rule.replayable(setting)
 
 
 def replay(

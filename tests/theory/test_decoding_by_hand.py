@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import combinations, product
 from math import ceil, cos, exp, floor, log, log2, pi, prod
 
 import numpy as np
@@ -373,3 +373,68 @@ def test_dyadic_calls() -> None:
     for sites in range(1, 9):
         decoded = decode(KnownLaw(random_law(1, sites, 2)), parse("dyadic"), 1)
         assert decoded.expected_calls == pytest.approx(ceil(log2(sites + 1)))
+
+
+# Ties at random, on laws in which everything ties.
+
+
+def tied_law() -> JointLaw:
+    """Fair coins that copy each other in pairs: 0 with 1, 2 with 3. Every hidden site is fair or certain."""
+    pair = np.array([[0.5, 0], [0, 0.5]])
+    return JointLaw(np.einsum("ab,cd->abcd", pair, pair))
+
+
+def subsets(sites: list[int], count: int) -> list[list[int]]:
+    return [list(chosen) for chosen in combinations(sites, count)]
+
+
+def tied_sets(scores: dict[int, float], count: int) -> list[list[int]]:
+    """All sets of the best sites, each as likely: those above the edge, and some of those at it."""
+    edge = sorted((round(s, 12) for s in scores.values()), reverse=True)[count - 1]
+    above = [i for i, s in scores.items() if round(s, 12) > edge]
+    at = [i for i, s in scores.items() if round(s, 12) == edge]
+    return [above + chosen for chosen in subsets(at, count - len(above))]
+
+
+def confidence_with_random_ties(number: int, partial: Partial, laws: Laws) -> Outcomes:
+    sets = tied_sets({i: max(p) for i, p in laws.items()}, SIZES[number])
+    for sites in sets:
+        yield from draw_at(partial, laws, sites, 1 / len(sets))
+
+
+def llada_with_random_ties(number: int, partial: Partial, laws: Laws) -> Outcomes:
+    for tokens, probability in draws(laws, list(laws)):
+        sets = tied_sets({i: laws[i][a] for i, a in tokens.items()}, (2, 1, 1)[number])
+        for sites in sets:
+            yield filled(partial, {i: tokens[i] for i in sites}), probability / len(sets), 1
+
+
+def threshold_with_random_ties(number: int, partial: Partial, laws: Laws) -> Outcomes:
+    scores = {i: max(p) for i, p in laws.items()}
+    sure = [i for i, s in scores.items() if s >= 0.9]
+    sets = [sure] if sure else tied_sets(scores, 1)
+    for sites in sets:
+        yield from draw_at(partial, laws, sites, 1 / len(sets))
+
+
+def greedy_with_random_ties(number: int, partial: Partial, laws: Laws) -> Outcomes:
+    """Sites and, at temperature 0, tokens: every likeliest token has the same chance."""
+    flat = {i: [(a == max(p)) / p.count(max(p)) for a in p] for i, p in laws.items()}
+    sets = tied_sets({i: max(p) for i, p in laws.items()}, SIZES[number])
+    for sites in sets:
+        yield from draw_at(partial, flat, sites, 1 / len(sets))
+
+
+TIED: dict[str, tuple[int, Step]] = {
+    "confidence:ties=random": (3, confidence_with_random_ties),
+    "llada:ties=random": (3, llada_with_random_ties),
+    "threshold:theta=0.9,ties=random": (4, threshold_with_random_ties),
+    "confidence:temperature=0,ties=random": (3, greedy_with_random_ties),
+}
+
+
+@pytest.mark.parametrize("text", TIED)
+def test_ties_at_random(text: str) -> None:
+    steps, step = TIED[text]
+    agrees(tied_law(), text, 3, steps, step)
+    agrees(random_law(7, 4, 3, sparse=True), text, 3, steps, step)

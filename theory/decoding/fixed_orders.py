@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -36,15 +37,21 @@ class ScheduledRule(RankedRule):
         """The schedule of the window's sites."""
 
     def horizon(self, setting: Setting) -> int:
-        return self.schedule(setting).length
+        return _schedule(self, setting).length
 
     def keys(self, setting: Setting, number: int, laws: Array) -> Array:
         keys = np.zeros(laws.shape[:2])
-        keys[:, list(self.schedule(setting).steps[number])] = 1.0
+        keys[:, list(_schedule(self, setting).steps[number])] = 1.0
         return keys
 
     def counts(self, setting: Setting, number: int, keys: Array) -> NDArray[np.int64]:
-        return np.full(len(keys), len(self.schedule(setting).steps[number]))
+        return np.full(len(keys), len(_schedule(self, setting).steps[number]))
+
+
+@lru_cache(maxsize=32)
+def _schedule(rule: ScheduledRule, setting: Setting) -> Schedule:
+    """Made once for all steps."""
+    return rule.schedule(setting)
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,13 @@ class MaskedDiffusion(SiteRule):
 
     With tail "none" the times are 1, 1 - 1/T, ..., 0: site i comes out in step t (1-based) with probability
     1/(T - t + 1). With tail "argmax", as released, the times are T + 1 equal ones from 1 to 1e-5, and what is still
-    masked then gets its likeliest token in one more call. A step that reveals nothing needs no call: the network's
-    answer is kept while the sequence does not change.
+    masked then gets its likeliest token in one more call, which is counted where something is left. A step that reveals
+    nothing needs no call: the network's answer is kept while the sequence does not change.
     """
 
     name: ClassVar[str] = "masked-diffusion"
     summary: ClassVar[str] = "each hidden site independently, by the clock of masked diffusion"
-    source: ClassVar[str] = "Sahoo et al. 2024 (arXiv:2406.07524), MDLM with the SUBS parameterisation"
+    source: ClassVar[str] = "Sahoo et al. 2024 (arXiv:2406.07524); read in diffusion.py of kuleshov-group/mdlm"
 
     tail: str = parameter(
         "none", "how decoding ends: at time 0, or with the argmax of leftovers", choices=("none", "argmax")

@@ -166,6 +166,7 @@ class SizedRule(RankedRule):
 
 
 @lru_cache(maxsize=256)
+@lru_cache(maxsize=32)
 def size_plan(setting: Setting, sizes: str) -> tuple[int, ...]:
     """The plan (n_1, ..., n_T) of a name: uniform, cosine, geometric, or optimal, the best for random orders.
 

@@ -115,7 +115,7 @@ class Threshold(CountingRule):
 
     name: ClassVar[str] = "threshold"
     summary: ClassVar[str] = "every site surer than theta, and always the surest"
-    source: ClassVar[str] = "Wu et al. 2025 (arXiv:2505.22618), Fast-dLLM"
+    source: ClassVar[str] = "Wu et al. 2025 (arXiv:2505.22618); read in llada/generate.py of NVlabs/Fast-dLLM"
 
     theta: float = parameter(0.9, "probability from which a site is revealed", minimum=0.0, maximum=1.0)
 
@@ -126,11 +126,14 @@ class Threshold(CountingRule):
 
 @dataclass(frozen=True)
 class Factor(CountingRule):
-    """The n surest sites as long as the n-th is as probable as 1 - f/(n + 1)."""
+    """The n surest sites as long as the n-th is as probable as 1 - f/(n + 1).
+
+    The released code also takes the last hidden site where it is the only one to fail; here it is left.
+    """
 
     name: ClassVar[str] = "factor"
     summary: ClassVar[str] = "the n surest sites while the n-th is surer than 1 - f/(n + 1), at least one"
-    source: ClassVar[str] = "Wu et al. 2025 (arXiv:2505.22618), Fast-dLLM"
+    source: ClassVar[str] = "Wu et al. 2025 (arXiv:2505.22618); read in copies of Fast-dLLM's llada/generate.py"
 
     f: float = parameter(1.0, "the factor", minimum=0.0)
 

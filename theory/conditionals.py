@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.errors import InvalidInput
-from theory.laws.joint import JointLaw
+from theory.laws.joint import JointLaw, logarithms
 from theory.masks import AdaptiveMaskLaw
 from theory.states import check_sites
 
@@ -118,7 +118,8 @@ class MaskAwareConditionals(ConditionalModel):
         if chosen not in self._masks.masks:
             raise InvalidInput("masked", chosen, "must be a mask of the mask law")
         chance = self._masks.probabilities[self._masks.masks.index(chosen)]
-        return TableConditionals(JointLaw.from_weights(self._law.table * chance.reshape(self._law.table.shape)))
+        logs = self._law.log_probabilities + logarithms(chance)
+        return TableConditionals(JointLaw.from_log_weights(logs.reshape(self._law.table.shape)))
 
     def token_conditionals(self, masked: Iterable[int]) -> Array:
         chosen = tuple(masked)

@@ -27,6 +27,15 @@ MOST_DIGITS = 12
 """Numbers with more digits than this are taken for results of a computation."""
 
 
+def resolution(given: NDArray[Any]) -> float:
+    """eps of the narrower type that holds the numbers as they were given: float16, float32 or float64."""
+    if np.issubdtype(given.dtype, np.floating) and np.finfo(given.dtype).bits < 64:
+        return float(np.finfo(given.dtype).eps)
+    values = np.asarray(given, dtype=np.float64)
+    narrow = np.array_equal(values.astype(np.float32), values)
+    return float(np.finfo(np.float32 if narrow else np.float64).eps)
+
+
 def sum_tolerance(given: NDArray[Any], least: float) -> float:
     """How far the sums over the last axis may be from 1 if nothing but rounding is wrong.
 
@@ -36,10 +45,8 @@ def sum_tolerance(given: NDArray[Any], least: float) -> float:
     """
     terms = max(1, given.shape[-1])
     values = np.asarray(given, dtype=np.float64)
-    if np.issubdtype(given.dtype, np.floating) and np.finfo(given.dtype).bits < 64:
-        return max(least, _of_type(float(np.finfo(given.dtype).eps), terms))
-    if np.array_equal(values.astype(np.float32), values):
-        return max(least, _of_type(float(np.finfo(np.float32).eps), terms))
+    if (epsilon := resolution(given)) > np.finfo(np.float64).eps:
+        return max(least, _of_type(epsilon, terms))
     positive = values[values > 0]
     scale = 10.0 ** np.floor(np.log10(positive))
     decimals, significant = _digits(positive), _digits(positive / scale, 1)

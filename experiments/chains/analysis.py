@@ -37,6 +37,7 @@ from theory.chains import (
     sweep_ratio,
     total_variation_curve,
 )
+from theory.chains.conductance import SMALLEST_MASS
 from theory.conditionals import TableConditionals
 from theory.divergences import kullback_leibler, total_variation
 from theory.inequalities import MaskingChannel, complete_graph_factor, dobrushin, tensorization_upper_bounds
@@ -102,7 +103,9 @@ def analyse(
     record: dict[str, Any] = {
         "states": chain.states,
         "stationary_tv_to_target": None if unique is None else total_variation(unique, target),
-        "stationary_kl_to_target": None if unique is None else kullback_leibler(unique, target),
+        "stationary_kl_to_target": None
+        if unique is None
+        else kullback_leibler(unique, target, law.log_probabilities[reached]),
         "reversible": eigen.reversible,
         "spectral_gap": eigen.gap,
         "spectral_gap_interval": eigen.gap_interval,
@@ -123,12 +126,11 @@ def analyse(
     if unique is None:
         record["classes"] = _classes(reached, laws, classes.closed_periods, target)
     elif chain.states > 1:
-        bottleneck = bottleneck_ratio(chain, unique)
-        record["bottleneck_ratio"] = bottleneck.ratio
-        record["mixing_time_bounds"] = {
-            "bottleneck": bottleneck_bounds(bottleneck.ratio, epsilon),
-            **_bounds(law, unique, eigen.reversible, eigen, epsilon, block_masks),
-        }
+        bounds = _bounds(law, unique, eigen.reversible, eigen, epsilon, block_masks)
+        if np.count_nonzero(unique > SMALLEST_MASS) > 1:
+            record["bottleneck_ratio"] = ratio = bottleneck_ratio(chain, unique).ratio
+            bounds = {"bottleneck": bottleneck_bounds(ratio, epsilon), **bounds}
+        record["mixing_time_bounds"] = bounds
         if curve:
             record["curve"] = _curve(chain, mixing.steps, unique)
     return {name: plain(_finite(value)) for name, value in record.items()}
@@ -159,7 +161,7 @@ def analyse_matrix_free(
         NotConverged: an iteration did not reach its tolerance.
     """
     residuals: dict[str, float] = {}
-    if operator.reversible and operator.stationary is not None:
+    if operator.reversible and operator.stationary is not None and operator.stationary.min() > SMALLEST_MASS:
         gaps = lanczos_gaps(operator)
         stationary = operator.stationary
         residuals["stationary law"] = float(np.abs(operator.propagate(stationary) - stationary).sum())
@@ -191,7 +193,7 @@ def analyse_matrix_free(
     record = {
         "states": operator.states,
         "stationary_tv_to_target": total_variation(stationary, law.probabilities),
-        "stationary_kl_to_target": kullback_leibler(stationary, law.probabilities),
+        "stationary_kl_to_target": kullback_leibler(stationary, law.probabilities, law.log_probabilities),
         "reversible": operator.reversible,
         "spectral_gap": gaps.gap,
         "spectral_gap_interval": gaps.gap_interval,
@@ -228,18 +230,23 @@ def _bounds(
     """The bounds that apply; they speak of all starts, so that every state must have stationary mass."""
     bounds: dict[str, tuple[float, float]] = {}
     minimum = float(stationary.min())
-    if minimum == 0:
+    # Exact block Gibbs keeps the law, which knows the logarithm of masses that no float holds.
+    tiny = block_masks is not None and law.has_tiny_masses
+    if minimum == 0 and not tiny:
         return bounds
+    logarithm = law.log_minimum_mass if tiny else log(minimum)
     if reversible:
-        bounds["relaxation time"] = relaxation_time_bounds(gaps.relaxation_interval, minimum, epsilon)
+        bounds["relaxation time"] = relaxation_time_bounds(gaps.relaxation_interval, minimum, epsilon, logarithm)
     if block_masks is not None:
         # C_P = 1/gap for block dynamics, and every upper bound on C_AT is rigorous.
         poincare = gaps.poincare_interval[1]
-        if len(stationary) <= CHANNEL_STATES:
+        if tiny:
+            constant = poincare * -logarithm  # the limit of the bracket
+        elif len(stationary) <= CHANNEL_STATES:
             constant = min(tensorization_upper_bounds(MaskingChannel(law, block_masks), poincare).values())
         else:
             constant = poincare * complete_graph_factor(minimum)
-        bounds["entropy contraction"] = entropy_contraction_bounds(constant, minimum, epsilon)
+        bounds["entropy contraction"] = entropy_contraction_bounds(constant, minimum, epsilon, logarithm)
         if block_masks.uniform_size == 1:
             bounds["Dobrushin"] = (0.0, dobrushin(TableConditionals(law)).mixing_time_bound(epsilon))
     return bounds

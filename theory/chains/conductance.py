@@ -30,6 +30,10 @@ Array = NDArray[np.float64]
 
 ENUMERATED_STATES = 20
 """Largest number of states for which all 2^S sets are examined."""
+SMALLEST_MASS = 1e-290
+"""Sets of less mass are left out: the flow out of them may underflow."""
+LOST = 5e-324
+"""What a flow can lose to underflow; added to every one, so that a ratio is never too small."""
 HALF_TOLERANCE = 1e-12
 """Excess over 1/2 of a set's mass that is taken for rounding."""
 
@@ -85,10 +89,11 @@ def bottleneck_ratio(chain: TransitionOperator | ArrayLike, law: ArrayLike | Non
     """
     operator = as_operator(chain)
     masses = stationary_law(operator).law if law is None else check_law(law, operator.states)
-    carrying = np.flatnonzero(masses > 0)
+    carrying = np.flatnonzero(masses > SMALLEST_MASS)
     if len(carrying) < 2:
         raise InvalidInput("chain", "one state with mass", "a bottleneck needs two states of positive stationary mass")
     flow = edge_measure(operator, masses)[np.ix_(carrying, carrying)]
+    flow[(flow == 0) & (operator.to_dense()[np.ix_(carrying, carrying)] > 0)] = LOST
     inside = masses[carrying]
     exact = len(carrying) <= ENUMERATED_STATES
     ratio, chosen = _enumerate(flow, inside) if exact else _sweep(flow, inside)

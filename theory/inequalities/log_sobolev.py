@@ -25,10 +25,11 @@ from math import inf, log
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from theory.divergences import entropy_density
 from theory.errors import InvalidInput
 from theory.inequalities.dobrushin import check_epsilon
 from theory.inequalities.extremal import Objective, maximise_over_laws, starting_laws
-from theory.inequalities.masking_channel import MaskingChannel, entropy_density
+from theory.inequalities.masking_channel import MaskingChannel
 from theory.inequalities.poincare import channel_poincare_constant
 from theory.inequalities.tensorization import (
     CANCELLED,

@@ -28,15 +28,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from theory.divergences import entropy_density
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
 from theory.memory import require_memory
 
 Array = NDArray[np.float64]
-
-SERIES_RADIUS = 0.02
-"""Below this |u|, (1 + u) ln(1 + u) - u is summed as a series; ten terms leave a relative error below 1e-17."""
 
 
 class MaskingChannel:
@@ -53,7 +51,8 @@ class MaskingChannel:
         observed: A q, the law of (K, x_{-K}), [R], positive.
 
     Raises:
-        InvalidInput: law and mask law disagree about the number of sites (or states).
+        InvalidInput: law and mask law disagree about the number of sites (or states), or the law has masses so small
+            that it holds logarithms.
         ExceedsMemory: M * T entries do not fit.
     """
 
@@ -62,6 +61,8 @@ class MaskingChannel:
             raise InvalidInput("masks.sites", masks.sites, f"the law has {law.sites} sites")
         if isinstance(masks, AdaptiveMaskLaw) and masks.probabilities.shape[1] != law.states:
             raise InvalidInput("masks", f"{masks.probabilities.shape[1]} states", f"the law has {law.states} states")
+        if law.has_tiny_masses:
+            raise InvalidInput("law", law.name, "entropies and variances need masses of at least 1e-287")
         self.law = law
         self.masks = masks
         self.support: NDArray[np.int64] = np.flatnonzero(law.support)
@@ -260,19 +261,3 @@ class MaskingChannel:
         with np.errstate(divide="ignore"):
             logarithm = np.where(np.abs(within) < 0.5, np.log1p(within), np.log(ratio))
         return pairs.data * self.target[pairs.col] * means, within, logarithm
-
-
-def entropy_density(excess: Array) -> Array:
-    """(1 + u) ln(1 + u) - u for u >= -1: non-negative, u^2 / 2 near 0, without cancellation.
-
-    KL(r || q) = E_q of this at u = r/q - 1.
-    """
-    small = np.abs(excess) < SERIES_RADIUS
-    near = np.where(small, excess, 0.0)
-    series = np.zeros_like(near)
-    for order in range(11, 1, -1):
-        series = 1 / (order * (order - 1)) - near * series
-    far = np.where(small, 0.0, excess)
-    above = np.where(far > -1, far, 0.0)
-    direct = np.where(far > -1, (1 + above) * np.log1p(above) - above, 1.0)
-    return np.where(small, near**2 * series, direct)

@@ -32,10 +32,11 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.divergences import entropy_density
 from theory.errors import InvalidInput
 from theory.inequalities.entropy_contraction import dobrushin_tensorization_bound
 from theory.inequalities.extremal import Objective, maximise_over_laws, starting_laws
-from theory.inequalities.masking_channel import MaskingChannel, entropy_density
+from theory.inequalities.masking_channel import MaskingChannel
 from theory.inequalities.poincare import channel_poincare_constant
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
 from theory.errors import InvalidInput
-from theory.laws.joint import JointLaw
+from theory.laws.joint import JointLaw, normalised_masses
 from theory.states import require_states, state_count
 
 Array = NDArray[np.float64]
@@ -123,8 +123,8 @@ class ExponentialFamily:
 
     def law(self, theta: ArrayLike, name: str | None = None) -> ExponentialLaw:
         """p_theta as a joint law that knows its family."""
-        table = self.probabilities(theta).reshape((self.symbols,) * self.sites)
-        return ExponentialLaw(table, self, self.check_theta(theta), self.name if name is None else name)
+        table, logs = normalised_masses(self.log_weights(theta).reshape((self.symbols,) * self.sites))
+        return ExponentialLaw(table, self, self.check_theta(theta), self.name if name is None else name, logs)
 
     def mean(self, theta: ArrayLike) -> Array:
         """grad A(theta) = E[T], shape [d]."""
@@ -145,7 +145,7 @@ class ExponentialLaw(JointLaw):
         family: the family, or a function that builds it; the [S, d] statistics are often far larger than the table,
             so that a law that is only sampled or tabulated need not hold them.
         theta: the parameter of this member, shape [d].
-        name: shown in results.
+        name, log_table: as for `JointLaw`.
     """
 
     def __init__(
@@ -154,8 +154,9 @@ class ExponentialLaw(JointLaw):
         family: ExponentialFamily | Callable[[], ExponentialFamily],
         theta: ArrayLike,
         name: str = "exponential family",
+        log_table: Array | None = None,
     ) -> None:
-        super().__init__(table, name)
+        super().__init__(table, name, log_table)
         values = np.array(theta, dtype=np.float64)
         values.flags.writeable = False
         self.theta: Array = values

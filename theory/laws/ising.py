@@ -21,10 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory.errors import InvalidInput
 from theory.laws.exponential_family import ExponentialFamily, ExponentialLaw, require_statistics
+from theory.laws.joint import normalised_masses
+from theory.rounding import resolution
 from theory.states import require_states
 
 Array = NDArray[np.float64]
 
+SYMMETRIC = 16.0
+"""Asymmetry of couplings that is taken for rounding, in units of eps of the largest."""
 BYTES_PER_STATE = 32.0
 """Working memory per state while a table is built: log-weights, one term, their exponential, the table."""
 
@@ -37,10 +41,12 @@ class IsingLaw(ExponentialLaw):
         fields: h, shape [N].
     """
 
-    def __init__(self, table: ArrayLike, couplings: Array, fields: Array, name: str) -> None:
+    def __init__(
+        self, table: ArrayLike, couplings: Array, fields: Array, name: str, log_table: Array | None = None
+    ) -> None:
         sites = len(fields)
         theta = np.concatenate([fields, couplings[np.triu_indices(sites, 1)]])
-        super().__init__(table, partial(ising_family, sites), theta, name)
+        super().__init__(table, partial(ising_family, sites), theta, name, log_table)
         self.couplings = couplings
         self.fields = fields
 
@@ -84,12 +90,15 @@ def ising(couplings: ArrayLike, fields: ArrayLike = 0.0, name: str = "Ising mode
         InvalidInput: J is not a finite symmetric matrix with zero diagonal, or h has another length.
         ExceedsMemory: the table would not fit in memory.
     """
-    matrix = np.array(couplings, dtype=np.float64)
+    given = np.asarray(couplings)
+    matrix = np.array(given, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:
         raise InvalidInput("couplings", f"an array of shape {matrix.shape}", "a square [N, N] matrix is needed")
     if not np.isfinite(matrix).all():
         raise InvalidInput("couplings", "NaN or infinity", "every coupling must be finite")
-    if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=1e-14):
+    # The two halves may differ by the rounding of the type that they were computed in.
+    allowed = max(1e-14, SYMMETRIC * resolution(given) * float(np.abs(matrix).max()))
+    if not np.allclose(matrix, matrix.T, rtol=1e-12, atol=allowed):
         i, j = divmod(int(np.abs(matrix - matrix.T).argmax()), len(matrix))
         raise InvalidInput(
             f"couplings[{i}, {j}]", float(matrix[i, j]), f"must equal couplings[{j}, {i}] = {float(matrix[j, i])}"
@@ -111,8 +120,8 @@ def ising(couplings: ArrayLike, fields: ArrayLike = 0.0, name: str = "Ising mode
         for j in range(i + 1, sites):
             if matrix[i, j] != 0:
                 log_weights += matrix[i, j] * (axes[i] * axes[j])
-    weights = np.exp(log_weights - log_weights.max())
-    return IsingLaw(weights / weights.sum(), matrix, vector, name)
+    table, logs = normalised_masses(log_weights)
+    return IsingLaw(table, matrix, vector, name, logs)
 
 
 def ising_on(

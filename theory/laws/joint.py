@@ -1,5 +1,8 @@
 """A joint law on Omega^N held as a table, and everything that can be read off it.
 
+Where masses lie below the smallest float, the law holds their logarithms beside the table: a state is outside the
+support only where its weight is zero by construction, and conditionals come from the logarithms.
+
 Legend: ``N`` sites, ``q`` symbols, ``S = q**N`` states, ``k`` masked sites, ``C = q**(N-k)`` contexts.
 Entropies are in nats. Notation: K the masked sites, x_K the masked tokens, x_{-K} the rest.
 Source: Li et al. 2024, section 2; Cover and Thomas, ch. 2.
@@ -15,28 +18,60 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory import divergences
 from theory.errors import InvalidInput
+from theory.rounding import sum_tolerance
 from theory.states import all_sequences, check_sites
 
 Array = NDArray[np.float64]
 
 SUM_TOLERANCE = 1e-8
-"""Largest deviation of the total mass from 1 that is taken for rounding in a table from outside."""
+"""Largest deviation of the total mass from 1 that is taken for rounding in a float64 table from outside."""
+
+LOG_TINY = -660.0
+"""Logarithm of a mass (1e-287) below which a float64 loses digits, or vanishes: the logarithms are kept then."""
+
+
+def normalised_masses(log_weights: Array) -> tuple[Array, Array | None]:
+    """The masses proportional to exp(log_weights), and their logarithms where some are tiny, else None.
+
+    Args:
+        log_weights: below +inf, one at least above -inf; any shape.
+    """
+    shifted = log_weights - log_weights.max()
+    masses = np.exp(shifted)
+    total = float(masses.sum())
+    masses /= total
+    if shifted.min(where=shifted > -np.inf, initial=0.0) - np.log(total) >= LOG_TINY:
+        return masses, None
+    return masses, shifted - np.log(total)
+
+
+def logarithms(masses: ArrayLike) -> Array:
+    """ln of numbers >= 0, -inf at 0."""
+    with np.errstate(divide="ignore"):
+        return np.log(np.asarray(masses, dtype=np.float64))
 
 
 class JointLaw:
     """A probability table over Omega^N.
 
     Args:
-        table: masses, shape (q,)*N. A sum within 1e-8 of 1 is normalised exactly.
+        table: masses, shape (q,)*N. They are divided by their sum where it is 1 up to the rounding of the numbers that
+            were given (`theory.rounding.sum_tolerance`; 1e-8 for float64).
         name: shown in results.
+        log_table: ln of the masses, -inf where they are zero by construction, for laws with masses that the table
+            cannot hold; see `normalised_masses`.
+
+    Attributes:
+        deviation: what the sum of the given masses differed from 1 by, before they were divided by it.
 
     Raises:
         InvalidInput: wrong shape, NaN, negative mass, or a sum that is not 1.
     """
 
-    def __init__(self, table: ArrayLike, name: str = "table") -> None:
+    def __init__(self, table: ArrayLike, name: str = "table", log_table: Array | None = None) -> None:
         try:
-            masses = np.array(table, dtype=np.float64)
+            given = np.asarray(table)
+            masses = np.array(given, dtype=np.float64)
         except (TypeError, ValueError) as error:
             raise InvalidInput("table", type(table).__name__, f"an array of real numbers is needed ({error})") from None
         if masses.ndim == 0 or len(set(masses.shape)) != 1 or masses.shape[0] < 2:
@@ -50,12 +85,16 @@ class JointLaw:
             where = tuple(int(i) for i in np.unravel_index(int(masses.argmin()), masses.shape))
             raise InvalidInput(f"table{list(where)}", float(masses.min()), "masses must be >= 0")
         total = float(masses.sum())
-        if not abs(total - 1) <= SUM_TOLERANCE:
-            raise InvalidInput("table", f"sum {total!r}", "the masses must sum to 1")
+        if not abs(total - 1) <= SUM_TOLERANCE and not abs(total - 1) <= sum_tolerance(
+            given.reshape(-1), SUM_TOLERANCE
+        ):
+            raise InvalidInput("table", f"sum {total!r}", "the masses must sum to 1; divide them by their sum")
         masses /= total
         masses.flags.writeable = False
         self.table: Array = masses
         self.name = name
+        self.deviation = total - 1
+        self._log_table = log_table
 
     @staticmethod
     def from_weights(weights: ArrayLike, name: str = "table") -> JointLaw:
@@ -68,6 +107,8 @@ class JointLaw:
         total = float(values.sum())
         if not 0 < total < np.inf:
             raise InvalidInput("weights", f"sum {total!r}", "the total weight must be positive and finite")
+        if values.min(where=values > 0, initial=np.inf) / total < np.exp(LOG_TINY) and values.min() >= 0:
+            return JointLaw.from_log_weights(logarithms(values), name)
         return JointLaw(values / total, name)
 
     @staticmethod
@@ -80,7 +121,8 @@ class JointLaw:
         values = np.asarray(log_weights, dtype=np.float64)
         if values.size == 0 or not np.isfinite(values.max()):
             raise InvalidInput("log_weights", "nan, +inf or all -inf", "numbers below +inf, one at least above -inf")
-        return JointLaw.from_weights(np.exp(values - values.max()), name)
+        masses, logs = normalised_masses(values)
+        return JointLaw(masses, name, logs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name!r}, sites={self.sites}, symbols={self.symbols})"
@@ -107,23 +149,41 @@ class JointLaw:
 
     @cached_property
     def support(self) -> NDArray[np.bool_]:
-        """Which states have positive mass, shape [S]."""
-        return self.probabilities > 0
+        """Which states have positive mass, shape [S]; it may be too small for `probabilities`."""
+        return self.probabilities > 0 if self._log_table is None else self._log_table.reshape(-1) > -np.inf
+
+    @property
+    def log_probabilities(self) -> Array:
+        """ln of the masses in state order, -inf outside the support, shape [S]."""
+        return logarithms(self.probabilities) if self._log_table is None else self._log_table.reshape(-1)
+
+    @property
+    def has_tiny_masses(self) -> bool:
+        """Whether some masses are so small that the law holds logarithms."""
+        return self._log_table is not None
 
     @property
     def minimum_mass(self) -> float:
-        """pi_min: the smallest positive mass."""
+        """pi_min: the smallest positive mass; 0 where it lies below the smallest float."""
         return float(self.probabilities[self.support].min())
+
+    @property
+    def log_minimum_mass(self) -> float:
+        """ln pi_min."""
+        if self._log_table is None:
+            return float(np.log(self.minimum_mass))
+        return float(self._log_table.min(where=self._log_table > -np.inf, initial=0.0))
 
     def marginal(self, sites: Iterable[int]) -> Array:
         """Law of the named sites (ascending), shape (q,)*len(sites)."""
         kept = check_sites(sites, self.sites, "sites")
         return np.asarray(self.table.sum(axis=tuple(i for i in range(self.sites) if i not in kept)))
 
-    def _grouped(self, masked: Iterable[int]) -> Array:
+    def _grouped(self, masked: Iterable[int], table: Array | None = None) -> Array:
         chosen = check_sites(masked, self.sites)
         kept = [i for i in range(self.sites) if i not in chosen]
-        return self.table.transpose(kept + list(chosen)).reshape(-1, self.symbols ** len(chosen))
+        values = self.table if table is None else table
+        return values.transpose(kept + list(chosen)).reshape(-1, self.symbols ** len(chosen))
 
     def context_probabilities(self, masked: Iterable[int]) -> Array:
         """p(x_{-K}) for every context, shape [C]."""
@@ -135,9 +195,10 @@ class JointLaw:
         A context of probability zero has no conditional; its row is the uniform law, so that kernels built from
         it stay stochastic. `null_contexts` tells which rows these are.
         """
-        grouped = self._grouped(masked)
-        totals = grouped.sum(axis=1, keepdims=True)
-        null = totals == 0
+        grouped, null = self._grouped(masked), self.null_contexts(masked)[:, None]
+        if self._log_table is not None:
+            logs = self._grouped(masked, self._log_table)
+            grouped = np.exp(logs - np.where(null, 0.0, logs.max(axis=1, keepdims=True)))
         # Scaling each row by its largest entry first keeps subnormal contexts accurate.
         scaled = grouped / np.where(null, 1.0, grouped.max(axis=1, keepdims=True))
         result = scaled / np.where(null, 1.0, scaled.sum(axis=1, keepdims=True))
@@ -145,7 +206,9 @@ class JointLaw:
 
     def null_contexts(self, masked: Iterable[int]) -> NDArray[np.bool_]:
         """Which contexts have probability zero, shape [C]."""
-        return self.context_probabilities(masked) == 0
+        if self._log_table is None:
+            return self.context_probabilities(masked) == 0
+        return np.asarray(self._grouped(masked, self._log_table).max(axis=1) == -np.inf)
 
     def entropy(self, sites: Iterable[int] | None = None) -> float:
         """H(x_A) in nats; of the whole sequence by default."""
@@ -184,7 +247,8 @@ class JointLaw:
         """The law of (x_{order[0]}, ..., x_{order[N-1]})."""
         if check_sites(order, self.sites, "order") != tuple(range(self.sites)):
             raise InvalidInput("order", tuple(order), f"a permutation of 0..{self.sites - 1} is needed")
-        return JointLaw(self.table.transpose(tuple(order)), self.name)
+        logs = None if self._log_table is None else self._log_table.transpose(tuple(order))
+        return JointLaw(self.table.transpose(tuple(order)), self.name, logs)
 
     def expectation(self, function: ArrayLike) -> Array:
         """E[f(x)] for f of shape [S] or [S, d]."""

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from theory.errors import InvalidInput
 from theory.laws.exponential_family import ExponentialFamily, ExponentialLaw, require_statistics
 from theory.laws.ising import graph_edges
+from theory.laws.joint import normalised_masses
 from theory.states import all_sequences, require_states
 
 Array = NDArray[np.float64]
@@ -83,7 +84,7 @@ def potts(
     same = np.eye(symbols)
     for (i, j), strength in zip(edges, strengths, strict=True):
         log_weights += strength * same.reshape([symbols if axis in (i, j) else 1 for axis in range(sites)])
-    weights = np.exp(log_weights - log_weights.max())
+    table, logs = normalised_masses(log_weights)
     theta = np.concatenate([(local[:, 1:] - local[:, :1]).ravel(), strengths])
     label = f"Potts model on {graph.name or 'a graph'}, q={symbols}" if name is None else name
-    return ExponentialLaw(weights / weights.sum(), partial(potts_family, sites, symbols, tuple(edges)), theta, label)
+    return ExponentialLaw(table, partial(potts_family, sites, symbols, tuple(edges)), theta, label, logs)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from theory.errors import InvalidInput
-from theory.laws.joint import JointLaw
-from theory.laws.products import stochastic
+from theory.laws.joint import LOG_TINY, JointLaw, logarithms
+from theory.laws.products import smallest_product, stochastic
 from theory.states import require_states
 
 Array = NDArray[np.float64]
@@ -32,10 +32,16 @@ def markov_sequence(initial: ArrayLike, transition: ArrayLike, length: int) -> J
     """
     start, matrix = _chain(initial, transition)
     require_states(length, len(start), 24.0, "the Markov sequence")
+    name = f"Markov sequence of {length}"
+    if smallest_product(start[None]) + (length - 1) * smallest_product(matrix[:, None]) < LOG_TINY:
+        log_table = logarithms(start)
+        for _ in range(length - 1):
+            log_table = log_table[..., None] + logarithms(matrix)
+        return JointLaw.from_log_weights(log_table, name)
     table = start
     for _ in range(length - 1):
         table = table[..., None] * matrix
-    return JointLaw(table, f"Markov sequence of {length}")
+    return JointLaw(table, name)
 
 
 def hidden_markov_sequence(initial: ArrayLike, transition: ArrayLike, emission: ArrayLike, length: int) -> JointLaw:
@@ -55,11 +61,19 @@ def hidden_markov_sequence(initial: ArrayLike, transition: ArrayLike, emission: 
     if len(emits) != len(start):
         raise InvalidInput("emission", f"an array of shape {emits.shape}", f"shape ({len(start)}, q) is needed")
     require_states(length, emits.shape[1], 16.0 * len(start) + 8, "the hidden Markov sequence")
+    name = f"hidden Markov sequence of {length}"
+    steps = smallest_product(matrix[:, None]) + smallest_product(emits[:, None])
     # forward[x_0, ..., x_t, z] = p(x_0..x_t, z_t = z)
+    if smallest_product(start[None]) + length * steps < LOG_TINY:
+        log_matrix, log_emits = logarithms(matrix), logarithms(emits)
+        logs = log_emits.T + logarithms(start)
+        for _ in range(length - 1):
+            logs = np.logaddexp.reduce(logs[..., None] + log_matrix, axis=-2)[..., None, :] + log_emits.T
+        return JointLaw.from_log_weights(np.logaddexp.reduce(logs, axis=-1), name)
     forward = emits.T * start
     for _ in range(length - 1):
         forward = (forward @ matrix)[..., None, :] * emits.T
-    return JointLaw(forward.sum(axis=-1), f"hidden Markov sequence of {length}")
+    return JointLaw(forward.sum(axis=-1), name)
 
 
 def _chain(initial: ArrayLike, transition: ArrayLike) -> tuple[Array, Array]:

@@ -45,8 +45,7 @@ class TableBlockGibbs(CompiledMixture):
         )
         self.law = law
         self._mask_law = masks
-        # Every conditional is positive then, and every site redrawn sooner or later, perhaps as it was.
-        self.one_class = bool(law.support.all() and (masks.inclusion > 0).all())
+        self.one_class = _one_class(law, masks)
 
     @cached_property
     def tree(self) -> SubsetTree:
@@ -78,7 +77,8 @@ def block_gibbs(conditionals: ConditionalModel, masks: MaskLaw | AdaptiveMaskLaw
     """
     require_same_sites(conditionals, masks)
     symbols, law = conditionals.symbols, conditionals.law
-    if isinstance(masks, MaskLaw) and law is not None:
+    # The subset tree needs every mass as a float; without, the blocks come from the law's logarithms.
+    if isinstance(masks, MaskLaw) and law is not None and not (law.has_tiny_masses and not is_positive_product(law)):
         return ProductBlockGibbs(law, masks) if is_positive_product(law) else TableBlockGibbs(law, masks)
 
     if isinstance(masks, MaskLaw):
@@ -98,10 +98,18 @@ def block_gibbs(conditionals: ConditionalModel, masks: MaskLaw | AdaptiveMaskLaw
             # A zero total means that K is never drawn in this context from the support; any stochastic row will do.
             return np.where(totals > 0, aware / np.where(totals > 0, totals, 1.0), joint)[:, None, :]
 
-    return BlockMixture(
+    chain = BlockMixture(
         symbols,
         masks,
         kernel,
         reversible=True if law is not None else None,
         stationary=law.probabilities if law is not None else None,
     )
+    if isinstance(masks, MaskLaw) and law is not None:
+        chain.nonnegative, chain.one_class = True, _one_class(law, masks)
+    return chain
+
+
+def _one_class(law: JointLaw, masks: MaskLaw) -> bool:
+    """Whether every conditional is positive, and every site redrawn sooner or later, perhaps as it was."""
+    return bool(law.support.all() and (masks.inclusion > 0).all())

@@ -92,6 +92,6 @@ def metropolis_hastings(
         moves[:, diagonal, diagonal] = np.maximum(1.0 - moves.sum(axis=2), 0.0)
         return moves
 
-    if isinstance(masks, MaskLaw):
+    if isinstance(masks, MaskLaw) and not law.has_tiny_masses:
         return MetropolisHastings(conditionals, masks, law, kernel)
     return BlockMixture(law.symbols, masks, kernel, reversible=True, stationary=law.probabilities)

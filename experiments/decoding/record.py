@@ -95,7 +95,9 @@ class Estimate:
 
 
 def half_width(values: Array) -> float:
-    """Half the length of the interval for the mean."""
+    """Half the length of the interval for the mean; 0 where more values would say nothing (one is infinite)."""
+    if np.isinf(values).any():
+        return 0.0
     if len(values) < 2:
         return math.inf
     return student_limit((1 - LEVEL) / 2, len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))

@@ -100,10 +100,7 @@ def product_constant(law: JointLaw, masks: MaskLaw) -> float:
 
 def tensorization_upper_bounds(channel: MaskingChannel, poincare: float) -> dict[str, float]:
     """Every certified upper bound on C_AT by name, given C_P or an upper end of it."""
-    bounds = {
-        "bracket": poincare * complete_graph_factor(float(channel.target.min())),
-        "Dobrushin coefficient": dobrushin_tensorization_bound(channel),
-    }
+    bounds = {"bracket": poincare * complete_graph_factor(float(channel.target.min()))}
     law, masks = channel.law, channel.masks
     if isinstance(masks, MaskLaw):
         full = sum(p for mask, p in zip(masks.masks, masks.probabilities, strict=True) if len(mask) == masks.sites)
@@ -112,6 +109,7 @@ def tensorization_upper_bounds(channel: MaskingChannel, poincare: float) -> dict
         if ((product > 0) == law.support).all():
             density = channel.target / product[channel.support]
             bounds["product comparison"] = float(density.max() / density.min()) * product_constant(law, masks)
+    bounds["Dobrushin coefficient"] = dobrushin_tensorization_bound(channel)
     # C_AT >= 1, whatever rounding says.
     return {name: max(1.0, bound) for name, bound in bounds.items()}
 

@@ -7,6 +7,10 @@ draw figures from the findings' plain data, and binds them in a `Claim` named ``
 The computation never decides on its own what is true: it lists `Check`s, each of which compares a measured quantity
 with a predicted one that was obtained by another route, and carries the margin by which it holds. The verdict of the
 claim is the worst of its checks.
+
+A check *tells* something only where it excludes a value that was possible: a bound of 1 on a probability does not, nor
+does an identity of algebra, which is true of any chain and tests the software. So every check knows how many of its
+comparisons were informative, and a claim of which none was is inconclusive.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +57,10 @@ class Check:
         relation: ``"<="``, ``">="``, ``"="`` or ``"in"``.
         tolerance: rounding or sampling error that is allowed for, in units of the quantity.
         detail: one sentence for the reader: where the worst place is, what the false-alarm rate is.
+        comparisons: how many pairs of numbers were compared.
+        informative: how many of them exclude a value that was possible; 0 for an identity.
+        tightness: of a bound between positive numbers, the largest quotient of the exact value and the bound (the
+            inverse for lower bounds) over the informative comparisons: 1 where the bound is attained. None otherwise.
     """
 
     name: str
@@ -63,25 +71,49 @@ class Check:
     relation: str
     tolerance: float = 0.0
     detail: str = ""
+    comparisons: int = 1
+    informative: int = 1
+    tightness: float | None = None
 
     @staticmethod
     def at_most(
-        name: str, measured: ArrayLike, bound: ArrayLike, tolerance: ArrayLike = 0.0, detail: str = ""
+        name: str,
+        measured: ArrayLike,
+        bound: ArrayLike,
+        tolerance: ArrayLike = 0.0,
+        detail: str = "",
+        *,
+        trivial: ArrayLike = math.inf,
     ) -> Check:
-        """measured <= bound everywhere, up to ``tolerance`` for rounding; arrays are compared entry by entry."""
-        return _worst(name, measured, bound, tolerance, detail, "<=", lambda m, b: b - m)
+        """measured <= bound everywhere, up to ``tolerance`` for rounding; arrays are compared entry by entry.
+
+        ``trivial`` is the largest value that the quantity can have whatever is true, 1 for a probability: a bound at
+        or above it excludes nothing.
+        """
+        return _worst(name, measured, bound, tolerance, detail, "<=", trivial)
 
     @staticmethod
     def at_least(
-        name: str, measured: ArrayLike, bound: ArrayLike, tolerance: ArrayLike = 0.0, detail: str = ""
+        name: str,
+        measured: ArrayLike,
+        bound: ArrayLike,
+        tolerance: ArrayLike = 0.0,
+        detail: str = "",
+        *,
+        trivial: ArrayLike = -math.inf,
     ) -> Check:
-        """measured >= bound everywhere, up to ``tolerance`` for rounding."""
-        return _worst(name, measured, bound, tolerance, detail, ">=", lambda m, b: m - b)
+        """measured >= bound everywhere, up to ``tolerance`` for rounding; a bound at or below ``trivial`` says nothing."""
+        return _worst(name, measured, bound, tolerance, detail, ">=", trivial)
 
     @staticmethod
     def equal(name: str, measured: ArrayLike, predicted: ArrayLike, tolerance: ArrayLike, detail: str = "") -> Check:
-        """|measured - predicted| <= tolerance everywhere."""
-        return _worst(name, measured, predicted, tolerance, detail, "=", lambda m, p: -np.abs(m - p))
+        """|measured - predicted| <= tolerance everywhere: a statement about the world that could have been false."""
+        return _worst(name, measured, predicted, tolerance, detail, "=", None)
+
+    @staticmethod
+    def identity(name: str, measured: ArrayLike, predicted: ArrayLike, tolerance: ArrayLike, detail: str = "") -> Check:
+        """|measured - predicted| <= tolerance where algebra says so: a test of the software, which tells nothing more."""
+        return replace(_worst(name, measured, predicted, tolerance, detail, "=", None), informative=0)
 
     @staticmethod
     def interval_at_most(name: str, interval: tuple[float, float], bound: float, detail: str = "") -> Check:
@@ -108,6 +140,13 @@ class Check:
         return Check(name, verdict, margin, (low + high) / 2, predicted, "in", (high - low) / 2, detail)
 
 
+_SLACK: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": lambda measured, bound: bound - measured,
+    ">=": lambda measured, bound: measured - bound,
+    "=": lambda measured, predicted: -np.abs(measured - predicted),
+}
+
+
 def _worst(
     name: str,
     measured: ArrayLike,
@@ -115,31 +154,53 @@ def _worst(
     tolerance: ArrayLike,
     detail: str,
     relation: str,
-    slack: Callable[[Any, Any], Any],
+    trivial: ArrayLike | None,
 ) -> Check:
-    m, p, t = np.broadcast_arrays(
-        np.asarray(measured, dtype=float), np.asarray(predicted, dtype=float), np.asarray(tolerance, dtype=float)
+    m, p, t, limit = np.broadcast_arrays(
+        *(
+            np.asarray(value, dtype=float)
+            for value in (measured, predicted, tolerance, 0.0 if trivial is None else trivial)
+        )
     )
     if m.size == 0:
         raise InvalidInput("measured", "an empty array", f"the check '{name}' has nothing to compare")
     with np.errstate(invalid="ignore"):
-        margins = slack(m, p) + t
+        margins = _SLACK[relation](m, p) + t
+        telling = np.ones(m.shape, bool) if trivial is None else _SLACK[relation](limit, p) < 0
     # inf <= inf and inf = inf hold; anything else that is not a number is a failure of the computation, not a success.
     margins = np.where(np.isinf(m) & (m == p), np.inf, margins)
     margins = np.where(np.isnan(margins), -np.inf, margins)
     place = np.unravel_index(int(margins.argmin()), margins.shape)
     margin = float(margins[place])
-    verdict = Verdict.HOLDS if margin >= 0 else Verdict.VIOLATED
-    return Check(name, verdict, margin, float(m[place]), float(p[place]), relation, float(t[place]), detail)
+    return Check(
+        name,
+        Verdict.HOLDS if margin >= 0 else Verdict.VIOLATED,
+        margin,
+        float(m[place]),
+        float(p[place]),
+        relation,
+        float(t[place]),
+        detail,
+        m.size,
+        int(telling.sum()),
+        None if trivial is None else _tightness(m[telling], p[telling], relation),
+    )
+
+
+def _tightness(measured: np.ndarray, bound: np.ndarray, relation: str) -> float | None:
+    small, large = (measured, bound) if relation == "<=" else (bound, measured)
+    if not small.size or not (np.isfinite(small) & np.isfinite(large) & (small > 0) & (large > 0)).all():
+        return None
+    return float((small / large).max())
 
 
 def overall(checks: Sequence[Check]) -> Verdict:
-    """The worst verdict: violated before inconclusive before holds."""
+    """The worst verdict, violated before inconclusive before holds; inconclusive where no check excludes anything."""
     verdicts = {check.verdict for check in checks}
     for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
         if verdict in verdicts:
             return verdict
-    return Verdict.HOLDS
+    return Verdict.HOLDS if any(check.informative for check in checks) else Verdict.INCONCLUSIVE
 
 
 @dataclass(frozen=True)
@@ -163,11 +224,13 @@ class Findings:
         checks: at least one.
         table: for the reader.
         data: numbers, text, lists, dictionaries and NumPy arrays; all that the figures need.
+        learned: one sentence with this run's own numbers: what a reader takes away.
     """
 
     checks: Sequence[Check]
     table: Table
     data: Mapping[str, Any]
+    learned: str = ""
 
     def __post_init__(self) -> None:
         if not self.checks:

@@ -79,7 +79,9 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     last = [case for case in learned if case["samples"] == max(parameters.samples)]
     count = f"{len(exact['mask'])} pairs of a model and a mask law"
     checks = [
-        Check.equal("Hessian of L against E[s sᵀ]", exact["hessian_error"], 0.0, ROUNDING, f"largest entry; {count}"),
+        Check.equal(
+            "Hessian of L against E[s sᵀ]", exact["hessian_error"], 0.0, ROUNDING, f"largest entry; {count}"
+        ).by_algebra(),
         Check.equal(
             "curvature of L by finite differences against vᵀ E[s sᵀ] v",
             exact["curvature"],
@@ -89,7 +91,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         ),
         Check.equal(
             "E[s sᵀ] against E_K E[Cov(T | x_-K)]", exact["covariance_error"], 0.0, ROUNDING, "law of total covariance"
-        ),
+        ).by_algebra(),
         Check.at_least(
             "more masks per sequence never hurt, smallest eigenvalue of the difference",
             exact["loewner"],

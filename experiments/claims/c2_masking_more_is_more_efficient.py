@@ -81,14 +81,14 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             1.0,
             ROUNDING,
             "Fisher information is Cov(T), without any mask",
-        ),
+        ).by_algebra(),
         Check.equal(
             "tr Γ_k of independent spins against (N / k) Σ cosh² h",
             exact["independent"],
             exact["independent_formula"],
             1e-9 * np.abs(exact["independent_formula"]),
             "closed form",
-        ),
+        ).by_algebra(),
         _simulation_check(simulated, parameters),
     ]
     columns = ["model", "k", "tr Γ_k", "over the optimum", "n E|error|² simulated"]

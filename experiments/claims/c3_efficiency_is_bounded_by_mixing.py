@@ -95,8 +95,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             mixing,
             1e-7 * mixing,
             "local variances of the extremal function",
-        ),
-        Check.equal("I_PL from scores against the Hessian of the loss", data["route_error"], 0.0, 1e-10),
+        ).by_algebra(),
+        Check.equal("I_PL from scores against the Hessian of the loss", data["route_error"], 0.0, 1e-10).by_algebra(),
     ]
     free = [i for i, c in enumerate(data["coupling"]) if c == 0 and data["masks"][i].endswith("-uniform")]
     if free:

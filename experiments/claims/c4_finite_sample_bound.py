@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from math import log
 from typing import TYPE_CHECKING, Any
@@ -106,7 +106,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         checks.append(
             Check.at_least(
                 f"{name}: KL/2 - TV² for every data set", [slack for _, slack in worst], 0.0, ROUNDING, "Pinsker"
-            )
+            ).by_algebra()
         )
     columns = [
         "class",
@@ -245,6 +245,12 @@ def _repeat(
         "mean": float(np.mean(distances)),
         "quantile": float(np.quantile(distances, 0.95)),
         "bound": float(np.median(bounds)),
+        # Below the largest value that the quantity can have whatever is true: 1, or the range of the loss.
+        "informative": {
+            "distance": float(np.median(bounds)) < 1,
+            "excess": excess_bound < log(1 / experiment.beta),
+            "deviation": deviation_bound < log(1 / experiment.beta),
+        },
         "asymptotic": None if experiment.asymptotic is None else experiment.asymptotic / samples**0.5,
         "tensorization_slack": min(tensorization_slack),
         "pinsker_slack": min(pinsker_slack),
@@ -264,7 +270,9 @@ def _violation_check(name: str, cases: Sequence[Mapping[str, Any]], event: str, 
         f"worst at k = {worst['masked']}, n = {worst['samples']}: {count} of {parameters.repetitions} data sets; "
         f"Clopper-Pearson, {1 - CONFIDENCE:.2%} for all {len(cases)} settings together"
     )
-    return Check.interval_at_most(name, _interval(count, parameters), parameters.delta, detail)
+    telling = sum(case["informative"][event] for case in cases)
+    check = Check.interval_at_most(name, _interval(count, parameters), parameters.delta, detail)
+    return replace(check, comparisons=len(cases), informative=telling)
 
 
 def draw_distance(data: Mapping[str, Any]) -> Figure:

@@ -186,14 +186,14 @@ def _checks(columns: Mapping[str, Array], kinds: NDArray[np.str_]) -> list[Check
             1.0,
             ROUNDING,
             "singular values of the masking channel against the spectrum of block Gibbs",
-        ),
+        ).by_algebra(),
         Check.equal(
             "variance ratio of the slowest eigenfunction over C_P",
             columns["variance ratio, slowest"] / poincare,
             1.0,
             ROUNDING,
             "the Poincaré inequality is attained; local variance as Dirichlet form of the sampler's matrix",
-        ),
+        ).by_algebra(),
         Check.at_most(
             "variance ratio of random functions over C_P",
             columns["variance ratio, random"] / poincare,

@@ -210,6 +210,7 @@ def _checks(mixing: Mapping[str, list[Any]], contraction: Mapping[str, list[Any]
             contraction["certified factor"],
             ROUNDING,
             f"C_AT by its certified upper end; {starts}",
+            trivial=1.0,
         ),
     ]
     uncertain = int(doubt.sum())
@@ -224,7 +225,8 @@ def _checks(mixing: Mapping[str, list[Any]], contraction: Mapping[str, list[Any]
     # Times are compared by their quotient, so that the worst place is the worst relative one.
     for name, text in (upper | lower).items():
         bound = np.array(mixing[name], dtype=float)
-        says = np.isfinite(bound) & (bound > 0)
+        # No chain that starts at a point mass is mixed before its first step: a lower bound of 1 excludes nothing.
+        says = np.isfinite(bound) & (bound > (0 if name in upper else 1))
         if says.any():
             side, check = ("upper", Check.at_most) if name in upper else ("lower", Check.at_least)
             quotient, allowed = exact[says] / bound[says], doubt[says] / bound[says]

@@ -83,15 +83,18 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             REALISATION_ERROR,
             detail=f"{len(shapes)} pairs (N, q), {parameters.kernels} kernels for each concentration, and a "
             "deterministic kernel for zeros",
+            trivial=1.0,
         ),
-        Check.equal("number of weights against its formula", realised["weights"], realised["formula"], 0.0),
+        Check.equal(
+            "number of weights against its formula", realised["weights"], realised["formula"], 0.0
+        ).by_algebra(),
         Check.equal(
             "loss of the best product approximation against conditional total correlation",
             losses["direct"],
             predicted,
             ROUNDING,
             "nats; direct KL between dense kernels against entropies of the joint table",
-        ),
+        ).by_algebra(),
         Check.equal(
             "loss of the constructed Transformer's parallel step against conditional total correlation",
             losses["transformer"],

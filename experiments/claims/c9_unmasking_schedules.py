@@ -116,7 +116,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             identity["predicted"],
             ROUNDING,
             f"nats; {len(identity['law'])} schedules over {len(laws)} laws",
-        ),
+        ).by_algebra(),
         Check.at_least(
             "no random schedule beats the optimal one of its length",
             identity["measured"],
@@ -175,7 +175,7 @@ def _frontier_checks(series: Sequence[Series]) -> list[Check]:
             [s["least"][0] for s in series],
             ROUNDING,
             "nats",
-        ),
+        ).by_algebra(),
         Check.at_most(
             "N steps leave no error",
             [s["measured"][-1] for s in exact_at_the_end],

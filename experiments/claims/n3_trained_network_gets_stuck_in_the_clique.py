@@ -117,7 +117,7 @@ def _checks(rows: list[dict[str, Any]]) -> list[Check]:
             [row["bound"] + network["parallel_error"] for row, network in learned],
             ROUNDING,
             "worst wrong-mode state of every network; error: largest TV between rows of the learned and exact kernel",
-        ),
+        ).by_algebra(),
         Check.at_most(
             "learned k-Gibbs, k = m: expected steps to the right mode are at most 1 / (c - error)",
             [network["arrival"] for _, network in learned],

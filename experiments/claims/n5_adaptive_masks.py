@@ -94,7 +94,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             0.0,
             ROUNDING,
             "every k and strength",
-        ),
+        ).by_algebra(),
         _fit_check(fits, parameters),
         *(_gain_check(gain, name, title) for name, title in GAINS.items() for gain in gains),
         Check.at_most(
@@ -103,6 +103,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             [row["bound"] for row in rows],
             ROUNDING,
             "every network and pair of mask laws; π: stationary law with the exact conditionals of those masks",
+            trivial=1.0,
         ),
         *_mismatch_checks(rows, max(parameters.samples)),
     ]

@@ -86,7 +86,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             exact,
             ROUNDING,
             "nats; every pair of sites and model: the instrument reads what it should",
-        ),
+        ).by_algebra(),
         _test_check(
             "what a network's predictions reveal ranks the pairs as mutual information does", tests[PREDICTIONS]
         ),

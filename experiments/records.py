@@ -5,7 +5,7 @@ the report show, so that each of them can be made again without computing anythi
 
     claim, name, title, statement, source    what was checked
     parameters, profile, seed                of which instance
-    verdict, checks, table, data             what was found
+    verdict, learned, checks, table, data    what was found; learned: one sentence with the run's own numbers
     provenance                               by what, when, and how long it took (seconds)
 """
 
@@ -48,6 +48,7 @@ def compute(
         **_instance(claim, parameters, seed, profile),
         "key": identity or key(claim, parameters, seed),
         "verdict": str(overall(findings.checks)),
+        "learned": findings.learned,
         "checks": [plain(dataclasses.asdict(check)) for check in findings.checks],
         "table": plain(dataclasses.asdict(findings.table)),
         "data": plain(findings.data),
@@ -134,10 +135,15 @@ def draw(claim: Claim, record: Mapping[str, Any], kinds: Sequence[str] = ("svg",
     return result
 
 
+def telling(record: Mapping[str, Any]) -> tuple[int, int]:
+    """How many comparisons of a record exclude a value that was possible, and how many were made."""
+    return sum(c["informative"] for c in record["checks"]), sum(c["comparisons"] for c in record["checks"])
+
+
 def worst_check(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The check that decides the verdict: among those with the claim's verdict, the one of least relative margin."""
-    deciding = [check for check in record["checks"] if check["verdict"] == record["verdict"]]
-    return min(deciding, key=_relative_margin)
+    """The check that decides the verdict: among those with it, and that tell, the one of least relative margin."""
+    deciding = [check for check in record["checks"] if check["verdict"] == record["verdict"]] or record["checks"]
+    return min([check for check in deciding if check["informative"]] or deciding, key=_relative_margin)
 
 
 def _relative_margin(check: Mapping[str, Any]) -> float:
@@ -151,6 +157,7 @@ def failed(claim: Claim, parameters: Any, seed: int, profile: str, error: str) -
         **_instance(claim, parameters, seed, profile),
         "key": key(claim, parameters, seed),
         "verdict": "failed",
+        "learned": "",
         "error": error,
         "checks": [],
         "table": {"columns": [], "rows": []},

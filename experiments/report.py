@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.claim import from_plain
 from experiments.claims import load
-from experiments.records import Record, draw, folder, worst_check
+from experiments.records import Record, draw, folder, telling, worst_check
 
 VERDICT_MARKS = {"holds": "✓", "violated": "✗", "inconclusive": "?", "failed": "!"}
 
@@ -53,6 +53,7 @@ def render_report(records: Sequence[Record], title: str, out: Path | None = None
                 **record,
                 "figures": _figures(record, out),
                 "deciding": worst_check(record) if record["checks"] else None,
+                "telling": telling(record),
             }
             for record in records
         ],

@@ -121,7 +121,14 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     ]
     names = ("class", "masked", "samples", "beta", "count", "upper", "mean", "quantile", "bound")
     table = Table(columns, [[case[name] for name in names] for case in cases])
-    return Findings(checks, table, {"cases": cases, "delta": parameters.delta})
+    best = max(cases, key=lambda case: case["quantile"] / case["bound"])
+    takeaway = (
+        f"No more than {max(case['rate'] for case in cases):.1%} of the data sets break the bound, which may fail for "
+        f"{parameters.delta:.0%}; it says something in {sum(case['informative']['distance'] for case in cases)} of "
+        f"{len(cases)} settings and is loose by a factor of {best['bound'] / best['quantile']:.2g} at its tightest "
+        f"({best['class']} class, k = {best['masked']}, n = {best['samples']})."
+    )
+    return Findings(checks, table, {"cases": cases, "delta": parameters.delta}, takeaway)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,15 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         rows.append({"kind": kind, "coupling": value, **_case(law, size, parameters, generator)})
     data = {name: [row[name] for row in rows] for name in rows[0]}
     columns = {name: np.array(values) for name, values in data.items() if name != "kind"}
-    return Findings(_checks(columns, np.array(data["kind"])), _table(data), {"cases": data, "ring": parameters.sites})
+    looseness = columns["certified"] / np.maximum(columns["entropy ratio, optimised"], columns["entropy ratio, random"])
+    above = (columns["entropy ratio, optimised"] / columns["C_P"]).max()
+    takeaway = f"The largest entropy ratio found lies between C_P and {above:.3g} C_P; its certified upper end is {looseness.min():.3g} to {looseness.max():.3g} times as large."
+    return Findings(
+        _checks(columns, np.array(data["kind"])),
+        _table(data),
+        {"cases": data, "ring": parameters.sites},
+        takeaway,
+    )
 
 
 def _laws(parameters: Parameters, generator: np.random.Generator) -> list[tuple[str, float, JointLaw]]:

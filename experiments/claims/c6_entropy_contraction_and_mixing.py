@@ -118,7 +118,19 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         "Curie-Weiss": large,
         "large rings": {**rings, "coupling": coupling, "field": field},
     }
-    return Findings(checks, _table(mixing), data)
+    slowest = int(np.argmax(mixing["exact"]))
+    times = np.array(mixing["exact"], dtype=float)
+    looseness = {
+        name: np.median(np.array(mixing[name]) / times) for name in ("entropy, certified", "relaxation, upper")
+    }
+    takeaway = (
+        f"The slowest chain ({mixing['kind'][slowest]}, coupling {mixing['coupling'][slowest]:g}, k = "
+        f"{mixing['size'][slowest]}) mixes in {mixing['exact'][slowest]:.0f} steps, between the bounds "
+        f"{mixing['relaxation, lower'][slowest]:.3g} and {mixing['relaxation, upper'][slowest]:.3g}; in the median the "
+        f"entropy bound is {looseness['entropy, certified']:.2g} and the relaxation bound "
+        f"{looseness['relaxation, upper']:.2g} times the exact time."
+    )
+    return Findings(checks, _table(mixing), data, takeaway)
 
 
 def _laws(parameters: Parameters, generator: np.random.Generator) -> list[tuple[str, float, JointLaw]]:

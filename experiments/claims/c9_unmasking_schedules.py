@@ -130,7 +130,16 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         *_frontier_checks([series for frontier in frontiers for series in frontier["series"]]),
     ]
     data = {"identity": identity, "frontiers": frontiers, "sites": parameters.sites}
-    return Findings(checks, _table(frontiers), data)
+    return Findings(checks, _table(frontiers), data, _learned(frontiers, parameters.sites // 2))
+
+
+def _learned(frontiers: list[dict[str, Any]], steps: int) -> str:
+    parts = []
+    for frontier in frontiers:
+        # Errors at that number of steps, best order first.
+        errors = sorted((max(0.0, series["measured"][steps - 1]), series["name"]) for series in frontier["series"])
+        parts.append(f"{frontier['law']}: {errors[0][1]} {errors[0][0]:.2g} nats, {errors[-1][1]} {errors[-1][0]:.2g}")
+    return f"With {steps} steps the best and the worst order lose, on " + "; ".join(parts) + "."
 
 
 def _random_schedule(sites: int, generator: np.random.Generator) -> Schedule:

@@ -122,7 +122,11 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         "mask_predict": predicted,
         "passes": passes,
     }
-    return Findings(checks, Table(columns, rows), data)
+    ends = {name: float(np.mean([n["plateaus"][name] for n in networks])) for name in names}
+    takeaway = "Learned chains level off at a distance from p of " + ", ".join(
+        f"{ends[name]:.2g} ({name}; {plateaus[name]:.2g} with exact conditionals)" for name in names
+    )
+    return Findings(checks, Table(columns, rows), data, takeaway + ".")
 
 
 def _chains(model: ConditionalModel, parameters: Parameters) -> dict[str, DenseOperator]:

@@ -103,7 +103,12 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         "correlations": {name: test.correlations for name, test in tests.items()},
         "null": np.quantile(tests[AFTER].null, [FALSE_ALARM, 1 - FALSE_ALARM]),
     }
-    return Findings(checks, Table(columns, rows), data)
+    takeaway = (
+        f"What a trained network's predictions reveal ranks pairs of sites as mutual information does (mean rank "
+        f"correlation {tests[PREDICTIONS].correlations.mean():.2f}); its attention does so at "
+        f"{tests[AFTER].correlations.mean():.2f}, before training at {tests[BEFORE].correlations.mean():.2f}."
+    )
+    return Findings(checks, Table(columns, rows), data, takeaway)
 
 
 BEFORE, AFTER, PREDICTIONS = "attention, untrained", "attention, trained", "revealed by predictions"

@@ -99,7 +99,13 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         ),
     ]
     data = {"blocks": blocks, "kernels": kernels, "ring": parameters.ring}
-    return Findings(checks, _table(blocks, kernels, last), data)
+    floors, losses = (np.array([row[name] for row in blocks if row["steps"] == last]) for name in ("floors", "losses"))
+    takeaway = (
+        f"After {last} training steps a parallel step loses {losses.mean():.3g} nats of a block update, "
+        f"{floors.mean():.3g} of which no training can remove; what it can has shrunk to "
+        f"{np.mean([rest[last] / rest[first] for rest in excess]):.2g} of its value after {first} steps."
+    )
+    return Findings(checks, _table(blocks, kernels, last), data, takeaway)
 
 
 def _blocks(parameters: Parameters, seed: int, progress: Progress) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ def reproduce(
 
 
 def _brief(record: Record) -> dict[str, object]:
-    return {name: record[name] for name in ("claim", "name", "verdict", "parameters", "checks", "key")}
+    return {name: record[name] for name in ("claim", "name", "verdict", "learned", "parameters", "checks", "key")}
 
 
 class _Progress:
@@ -113,24 +113,27 @@ class _Progress:
 
 def _print_table(records: Sequence[Record]) -> None:
     from experiments.cli.output import show_table, text_of
-    from experiments.records import worst_check
-    from experiments.report import VERDICT_MARKS, format_number
+    from experiments.records import telling, worst_check
+    from experiments.report import VERDICT_MARKS
 
     colours = {"holds": "green", "violated": "red", "failed": "red", "inconclusive": "yellow"}
     rows = []
     for record in records:
         verdict = record["verdict"]
-        worst = worst_check(record) if record["checks"] else None
+        if not record["checks"]:
+            found = record["error"]
+        elif verdict == "holds":
+            found = record["learned"] or record["title"]
+        else:
+            found = f"{record['title']}: {worst_check(record)['name']}"
         rows.append(
             (
                 record["claim"],
-                record["title"],
                 text_of(f"{VERDICT_MARKS[verdict]} {verdict}", colours[verdict]),
-                str(len(record["checks"])),
-                worst["name"] if worst else record["error"],
-                format_number(worst["margin"]) if worst else "",
+                found,
+                "{} of {}".format(*telling(record)),
                 f"{record['provenance']['duration']:.1f}",
             )
         )
-    titles = ("claim", "statement", "verdict", "checks", "closest check", "margin", "seconds")
-    show_table(titles, rows, right=("checks", "margin", "seconds"))
+    titles = ("claim", "verdict", "what was learned", "comparisons that tell", "seconds")
+    show_table(titles, rows, right=("comparisons that tell", "seconds"))

@@ -190,7 +190,8 @@ def _tightness(measured: np.ndarray, bound: np.ndarray, relation: str) -> float 
     small, large = (measured, bound) if relation == "<=" else (bound, measured)
     if not small.size or not (np.isfinite(small) & np.isfinite(large) & (small > 0) & (large > 0)).all():
         return None
-    return float((small / large).max())
+    with np.errstate(over="ignore"):
+        return float((small / large).max())
 
 
 def overall(checks: Sequence[Check]) -> Verdict:

@@ -78,7 +78,10 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     columns = {name: np.array(values) for name, values in data.items() if name != "kind"}
     looseness = columns["certified"] / np.maximum(columns["entropy ratio, optimised"], columns["entropy ratio, random"])
     above = (columns["entropy ratio, optimised"] / columns["C_P"]).max()
-    takeaway = f"The largest entropy ratio found lies between C_P and {above:.3g} C_P; its certified upper end is {looseness.min():.3g} to {looseness.max():.3g} times as large."
+    takeaway = (
+        f"The largest entropy ratio found lies between C_P and {above:.3g} C_P; its certified upper end is "
+        f"{looseness.min():.3g} to {looseness.max():.3g} times as large."
+    )
     return Findings(
         _checks(columns, np.array(data["kind"])),
         _table(data),

@@ -107,8 +107,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     takeaway = (
         f"With n = {many} sequences the decoded law of a small Transformer is at a total variation of "
         f"{decoded[0]['mean']:.2g} (masks {decoded[0]['masks']}) to {decoded[-1]['mean']:.2g} "
-        f"({decoded[-1]['masks']}); for the exponential family tr Γ falls from {family[0]['trace']:.3g} at k = 1 to {family[-1]['trace']:.3g} at "
-        f"k = {parameters.sites}."
+        f"({decoded[-1]['masks']}); for the exponential family tr Γ falls from "
+        f"{family[0]['trace']:.3g} at k = 1 to {family[-1]['trace']:.3g} at k = {parameters.sites}."
     )
     data = {"family": family, "networks": networks, "ranking": ranking, "level": LEVEL}
     return Findings(checks, Table(columns, rows), data, takeaway)

@@ -70,6 +70,22 @@ def test_a_bound_that_is_too_small_is_reported(monkeypatch: pytest.MonkeyPatch) 
     assert overall(run().checks) is Verdict.VIOLATED
 
 
+def test_a_two_stage_bound_that_is_too_small_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted falsehood: the horizon forgotten."""
+    true = c8.log_two_stage_bound
+    monkeypatch.setattr(c8, "log_two_stage_bound", lambda logs, wrong, steps: true(logs, wrong, 1) - 0.1)
+    found = verdicts(run(cliques=(4,), couplings=(1.0,)))
+    assert found["the same probability is at most b₁ + (T − 1) b₂, two stages"] is Verdict.VIOLATED
+
+
+def test_the_two_stage_bound_of_the_worked_examples() -> None:
+    """(m, J) = (8, 1) and (12, .5): exact .00145 and .011, T b_1 .142 and 1.05, two stages .0039 and .053."""
+    rows = run(sites=12, cliques=(8, 12), couplings=(0.5, 1.0), large=(20,)).data["parallel"]
+    found = {(row["m"], row["coupling"]): (row["left"], row["two_stage"]) for row in rows}
+    assert found[8, 1.0] == pytest.approx((0.00145, 0.0039), rel=0.01)
+    assert found[12, 0.5] == pytest.approx((0.0110, 0.0526), rel=0.01)
+
+
 def test_escape_from_large_cliques_grows_like_the_square_of_their_size() -> None:
     rows = run(large=(20, 51, 200), couplings=(1.0,)).data["large"]
     for row in rows:
@@ -83,7 +99,7 @@ def test_too_fast_an_escape_from_a_large_clique_is_reported(monkeypatch: pytest.
     true = c8.log_independent_parallel
     monkeypatch.setattr(c8, "log_independent_parallel", lambda law: true(c8.clique_counts(law.sites, 0.001, 0.05)))
     found = {name: verdict for name, verdict in verdicts(run()).items() if name.startswith("large cliques")}
-    assert len(found) == 4
+    assert len(found) == 5
     assert list(found.values()).count(Verdict.VIOLATED) >= 2
 
 

@@ -102,3 +102,26 @@ def test_objects_are_not_data() -> None:
 def test_rows_match_columns() -> None:
     with pytest.raises(InvalidInput, match="2 values"):
         Table(["a", "b"], [[1]])
+
+
+def test_a_bound_that_excludes_nothing_tells_nothing() -> None:
+    """Probabilities under bounds of 1 and more: the check holds, and the claim is inconclusive."""
+    check = Check.at_most("x", [0.2, 0.3], [1.0, 4.0], trivial=1.0)
+    assert check.verdict is Verdict.HOLDS
+    assert (check.comparisons, check.informative, check.tightness) == (2, 0, None)
+    assert overall([check]) is Verdict.INCONCLUSIVE
+    told = Check.at_most("x", [0.2, 0.3], [1.0, 0.4], trivial=1.0)
+    assert (told.informative, told.tightness) == (1, pytest.approx(0.75))
+    assert overall([check, told]) is Verdict.HOLDS
+
+
+def test_lower_bounds_at_the_least_possible_value_tell_nothing() -> None:
+    check = Check.at_least("x", [0.2, 0.3], [0.0, 0.1], trivial=0.0)
+    assert (check.comparisons, check.informative, check.tightness) == (2, 1, pytest.approx(1 / 3))
+
+
+def test_algebra_is_a_test_of_the_software() -> None:
+    """It can fail, but what holds by algebra decides no claim."""
+    assert overall([Check.equal("x", 1.0, 1.0, 0.0).by_algebra()]) is Verdict.INCONCLUSIVE
+    assert overall([Check.equal("x", 1.0, 2.0, 0.0).by_algebra()]) is Verdict.VIOLATED
+    assert Check.equal("x", [1.0, 2.0], [1.0, 2.0], 0.0).informative == 2

@@ -77,3 +77,16 @@ def test_estimates_at_infinity_leave_the_limit_undecided() -> None:
 def test_masks_that_do_not_fit_are_refused() -> None:
     with pytest.raises(c1.InvalidInput, match="masked"):
         verdicts(masked=4)
+
+
+def test_the_equality_fails_on_a_family_that_lacks_the_truth() -> None:
+    found = verdicts()
+    assert [v for name, v in found.items() if "lacks the truth" in name or "equality fails" in name] == [
+        Verdict.HOLDS
+    ] * 2
+
+
+def test_a_truth_inside_the_family_is_not_taken_for_misspecified(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(c1, "MISFIT", 0.0)
+    name = "there the equality fails: the inverse Hessian alone is rejected as covariance"
+    assert verdicts()[name] is not Verdict.HOLDS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from experiments import records, reproduce
+from experiments.claim import Check, plain
 from experiments.claims import load
 from experiments.files import write_json
 from experiments.report import render_report
@@ -209,8 +211,7 @@ def test_a_failed_claim_is_shown_and_makes_the_run_fail(capsys: pytest.CaptureFi
 def test_what_is_no_record_is_computed_again(tmp_path: Path, damage: Any) -> None:
     claim = load("C8")
     record = records.failed(claim, build(claim.parameters), 0, "quick", "")
-    check = {"name": "n", "verdict": "holds", "margin": 1.0, "measured": 1.0, "predicted": 1.0, "relation": "<="}
-    record |= {"verdict": "holds", "checks": [check | {"tolerance": 0.0, "detail": ""}]}
+    record |= {"verdict": "holds", "checks": [plain(dataclasses.asdict(Check.at_most("n", 1.0, 2.0)))]}
     path = records.folder(tmp_path, claim) / "record.json"
     write_json(path, record)
     assert records.find(tmp_path, claim, record["key"]) == record

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.language.checks import Case, within_own_error
-from experiments.language.exact import Exact, claim_memory, distances, measured, possible, stutters
+from experiments.language.checks import Case, beyond_own_error, within_own_error
+from experiments.language.exact import Drawn, Exact, claim_memory, distances, measured, possible, stutters
 from experiments.language.translators import (
+    Decoded,
     Decoding,
+    Rows,
     Training,
     fresh_rows,
     input_tokens,
@@ -30,13 +32,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.network.network import T5
 
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
 
-SCHEMES = ("masks", "random", "linear", "previous", "summed", "constant", "stutter", "learned")
-"""Two starts; three replacements of what a linear schedule rejects (masks again, the tokens before, the likeliest by
+MASK_PREDICT = "mask-predict"
+
+SCHEMES = ("masks", "random", "linear", MASK_PREDICT, "previous", "summed", "constant", "stutter", "learned")
+"""Two starts; four ways to treat what a linear schedule rejects (masks again, and every position is drawn anew; masks
+again, and only they are drawn, the others keep their confidences: mask-predict; the tokens before; the likeliest by
 logits summed over the steps); three more rejecters whose positions become masks again."""
+
+WRONG_STEPS: dict[str, Drawn] = {"draws all masks together": "together", "draws masks by their marginals": "blindly"}
+"""What a step of mask-predict must be seen not to do."""
+
+MOST_STATES = 600
+"""Sentences with more combinations of tokens are left out of whole exact decodings."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ class Parameters:
     """What is varied."""
 
     schemes: tuple[str, ...] = parameter(
-        ("masks", "random", "linear", "stutter"),
+        ("masks", "random", "linear", MASK_PREDICT, "stutter"),
         "ways to refine: starts, replacements of what is rejected, rejecters",
         full=SCHEMES,
         choices=SCHEMES,
@@ -61,7 +73,7 @@ class Parameters:
 
 
 def settings_of(scheme: str) -> RefinementSettings:
-    """How a scheme decodes; every last step draws all positions and keeps what it draws."""
+    """How a scheme decodes; every last step draws all positions, or all masks, and keeps what it draws."""
     from simulators.t5.decoding.rejecters import REJECTERS, ConstantSchedule, LinearSchedule
     from simulators.t5.decoding.sampling import Sampling
     from simulators.t5.decoding.settings import RefinementSettings
@@ -71,6 +83,10 @@ def settings_of(scheme: str) -> RefinementSettings:
         return RefinementSettings(sampling=sampling)
     if scheme == "random":
         return RefinementSettings(sampling=sampling, start="random")
+    if scheme == MASK_PREDICT:
+        return RefinementSettings(
+            sampling=sampling, rejecter=LinearSchedule(), replacement="initial", update="rejected"
+        )
     if scheme in ("previous", "summed"):
         return RefinementSettings(sampling=sampling, rejecter=LinearSchedule(), replacement=scheme)  # type: ignore[arg-type]
     rejecter = ConstantSchedule(count=1) if scheme == "constant" else REJECTERS[scheme]()
@@ -92,25 +108,64 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     result: dict[str, Any] = {scheme: {name: [] for name in MEASURES} for scheme in parameters.schemes}
     cases: dict[str, list[Case]] = {name: [] for name in MEASURES}
     attention = []
+    wrong: list[tuple[str, Case]] = []
     for index in range(parameters.seeds):
         progress(index / parameters.seeds, f"network {index + 1} of {parameters.seeds}")
         network = train(language, pairs, training, 1000 * seed + index)
         for scheme in parameters.schemes:
             decoding = decodings.setdefault(scheme, Decoding(network, settings_of(scheme)))
             decoded = decoding(network, language, rows, range(1, parameters.steps + 1), seed)
-            # The last step draws every position at once, whatever was done before: it can be held to the exact law.
-            distance = distances(exact, rows, network, decoded.inputs)
+            # The last step draws independently, whatever was done before: it can be held to the exact law.
+            only_masked = scheme == MASK_PREDICT
+            distance = distances(exact, rows, network, decoded.inputs, only_masked)
+            # The last step draws independently, whatever was done before: it can be held to the exact law.
             for name, measure in MEASURES.items():
                 found = [measured(exact, rows, outputs, measure) for outputs in decoded.outputs]
                 result[scheme][name].append([values.mean() for values in found])
                 for step, values in enumerate(found):
                     given = input_tokens(language, rows, decoded.inputs[step])
                     label = f"{scheme}, network {index + 1}, step {step + 1}"
-                    cases[name].append(Case(label, values, exact.next_step(rows, given, measure), distance[step]))
+                    expected = exact.next_step(rows, given, measure, "masks" if only_masked else "all")
+                    cases[name].append(Case(label, values, expected, distance[step]))
+            if only_masked:
+                wrong += _wrong_steps(exact, rows, network, decoded, f"network {index + 1}")
             if scheme == parameters.schemes[0]:
                 attention.append(_attention(network, rows, decoded.inputs[1], decoded.outputs[0]))
-    data = {"schemes": result, "attention": attention}
-    return Findings(_checks(cases), _table(result, attention), data)
+    chains = _exact_chains(exact, rows, parameters.steps) if MASK_PREDICT in parameters.schemes else {}
+    data = {"schemes": result, "attention": attention, "chains": chains}
+    checks = _checks(cases) + [
+        beyond_own_error(
+            f"mask-predict, one step: the networks do not follow a step that {name}, translations",
+            [case for kind, case in wrong if kind == name],
+        )
+        for name in dict.fromkeys(kind for kind, _ in wrong)
+    ]
+    return Findings(checks, _table(result, attention, chains), data)
+
+
+def _wrong_steps(exact: Exact, rows: Rows, network: T5, decoded: Decoded, label: str) -> list[tuple[str, Case]]:
+    """Share of translations beside what wrong steps would give from the same inputs."""
+    cases = []
+    distance = distances(exact, rows, network, decoded.inputs, only_masked=True)
+    for name, drawn in WRONG_STEPS.items():
+        for step in range(len(decoded.outputs)):
+            given = input_tokens(exact.language, rows, decoded.inputs[step])
+            values = measured(exact, rows, decoded.outputs[step], possible)
+            expected = exact.next_step(rows, given, possible, drawn)
+            cases.append((name, Case(f"{label}, step {step + 1}", values, expected, distance[step])))
+    return cases
+
+
+def _exact_chains(exact: Exact, rows: Rows, steps: int) -> dict[str, float]:
+    """Exact share of translations of whole decodings, mean over the sentences that can be listed."""
+    from theory.decoding.random_orders import RandomOrder
+    from theory.decoding.refinement import MaskPredict
+
+    rules = {"mask-predict": MaskPredict(ties="random"), "tokens revealed in random order": RandomOrder()}
+    found = {name: exact.decoded(rows, rule, steps, possible, MOST_STATES) for name, rule in rules.items()}
+    found["every position redrawn"] = exact.expected(rows, possible, steps)[-1]
+    listed = ~np.isnan(found["mask-predict"])
+    return {name: float(values[listed].mean()) for name, values in found.items()}
 
 
 def _attention(network: Any, rows: Any, inputs: NDArray[np.int32], tokens: NDArray[np.int64]) -> dict[str, float]:
@@ -131,7 +186,7 @@ def _checks(cases: dict[str, list[Case]]) -> list[Check]:
     ]
 
 
-def _table(result: dict[str, Any], attention: list[dict[str, float]]) -> Table:
+def _table(result: dict[str, Any], attention: list[dict[str, float]], chains: dict[str, float]) -> Table:
     columns = ["scheme", "step", "translations (mean)", "s.e.", "stutter (mean)", "s.e.", "attention"]
     rows: list[list[Any]] = []
     for scheme, entry in result.items():
@@ -142,6 +197,8 @@ def _table(result: dict[str, Any], attention: list[dict[str, float]]) -> Table:
                 values = found[name][:, step]
                 row += [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
             rows.append([*row, None])
+    for name, share in chains.items():
+        rows.append([f"exact, all steps: {name}", None, share, None, None, None, None])
     for kind in ("repeated", "other"):
         mean = float(np.mean([entry[kind] for entry in attention]))
         rows.append([f"{kind} neighbours", 2, None, None, None, None, mean])
@@ -195,7 +252,9 @@ CLAIM = Claim(
         "Whatever refinement starts from (masks or random tokens), whichever rejecter takes predictions back (a linear "
         "schedule, a constant one, repeated tokens, a learned head) and whatever fills their place (masks, the tokens "
         "before, the likeliest by summed logits), the last step of a trained T5 gives as many translations and "
-        "repeated neighbours as the exact law does from the same inputs, up to the network's own error there. What "
+        "repeated neighbours as the exact law does from the same inputs, up to the network's own error there. Decoded "
+        "by mask-predict, the recommended way (only masks are drawn, kept tokens keep the confidence that they had), "
+        "its steps are seen to be neither joint draws of all masks nor draws that ignore what is kept. What "
         "each scheme reaches by T steps is reported with its spread, and so is the self-attention of the second step "
         "between neighbours that the first step made equal, beside that between others: no theory says how large it is."
     ),

@@ -63,11 +63,33 @@ class Case(NamedTuple):
         return float(spread / np.sqrt(len(difference)))
 
 
-def within_own_error(name: str, cases: Sequence[Case]) -> Check:
-    """Every deviation is within the network's own error, up to the draws; inconclusive where no limit says anything."""
+def beyond_own_error(name: str, cases: Sequence[Case]) -> Check:
+    """A chain that the network does not follow is seen: some deviation from it exceeds the network's own error."""
+    allowed, margins = _margins(cases)
+    worst = int(np.argmin(margins))
+    return Check(
+        name,
+        Verdict.HOLDS if margins[worst] < 0 else Verdict.INCONCLUSIVE,
+        -margins[worst],
+        abs(cases[worst].deviation),
+        allowed[worst],
+        ">=",
+        0.0,
+        f"clearest: {cases[worst].label}; false-alarm rate {FALSE_ALARM:g} for all {len(cases)} cases "
+        "(normal approximation)",
+    )
+
+
+def _margins(cases: Sequence[Case]) -> tuple[list[float], list[float]]:
+    """What each deviation may be, up to the draws, and how far below that it is."""
     factor = float(norm.isf(FALSE_ALARM / (2 * len(cases))))
     allowed = [case.limit + factor * case.sampling_error() for case in cases]
-    margins = [limit - abs(case.deviation) for case, limit in zip(cases, allowed, strict=True)]
+    return allowed, [limit - abs(case.deviation) for case, limit in zip(cases, allowed, strict=True)]
+
+
+def within_own_error(name: str, cases: Sequence[Case]) -> Check:
+    """Every deviation is within the network's own error, up to the draws; inconclusive where no limit says anything."""
+    allowed, margins = _margins(cases)
     worst = int(np.argmin(margins))
     telling = sum(case.limit <= TELLING for case in cases)
     verdict = Verdict.HOLDS if telling else Verdict.INCONCLUSIVE

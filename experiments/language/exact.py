@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.language.translators import LONGEST, SPECIAL, Rows, input_tokens, network_laws, small_language
+from theory.decoding import Rule
 from theory.language.denoising import MASK, Denoiser, Noise, RefinementChain
+from theory.language.mask_predict import decoded_law
 from theory.language.parallel_language import ParallelLanguage
 
 if TYPE_CHECKING:
@@ -69,22 +71,79 @@ class Exact:
             result[:, index] = (chain.laws(steps) @ measure(self.language, n, chain.states))[:, None]
         return result
 
-    def next_step(self, rows: Rows, inputs: NDArray[np.int64], measure: Measure) -> Array:
-        """Exact expectation of a measure one step after given inputs (target tokens and MASK) [B, L], [B]."""
+    def next_step(self, rows: Rows, inputs: NDArray[np.int64], measure: Measure, drawn: Drawn = "all") -> Array:
+        """Exact expectation of a measure one step after given inputs (target tokens and MASK) [B, L], [B].
+
+        Args:
+            rows: sentences.
+            inputs: target tokens and MASK [B, L].
+            measure: of the outputs.
+            drawn: every position; or only masks, while tokens stay. No network should draw masks "blindly", by their
+                marginals, or "together", from their joint law given the tokens that stay.
+        """
         result = np.empty(len(rows.sources))
         for n, length, index in self.groups(rows):
             chain = self.chain(n, length)
             given = self.renamed(rows, index, inputs[index, :length])
-            result[index] = chain.rows(given) @ measure(self.language, n, chain.states)
+            if drawn == "all":
+                result[index] = chain.rows(given) @ measure(self.language, n, chain.states)
+                continue
+            patterns, inverse = np.unique(given, axis=0, return_inverse=True)
+            laws = chain.denoiser.factors(np.full_like(patterns, MASK) if drawn == "blindly" else patterns)
+            found = [self._filled(n, *each, chain, measure) for each in zip(patterns, laws, strict=True)]
+            if drawn == "together":
+                found = [
+                    self._joined(n, pattern, chain, measure, known)
+                    for pattern, known in zip(patterns, found, strict=True)
+                ]
+            result[index] = np.array(found)[inverse.reshape(-1)]
         return result
 
-    def distance(self, rows: Rows, inputs: NDArray[np.int64], laws: Array) -> Array:
+    def _filled(
+        self, words: int, pattern: NDArray[np.int64], law: Array, chain: RefinementChain, measure: Measure
+    ) -> float:
+        """Expectation of a measure after the masks of one input were drawn from its laws [l, q]."""
+        columns = [
+            choice if token == MASK else np.array([token]) for token, choice in zip(pattern, chain.choices, strict=True)
+        ]
+        states = np.stack(np.meshgrid(*columns, indexing="ij"), axis=-1).reshape(-1, len(pattern))
+        masked = np.flatnonzero(pattern == MASK)
+        weights = law[masked, states[:, masked]].prod(axis=1)
+        return float(weights @ measure(self.language, words, states))
+
+    def _joined(
+        self, words: int, pattern: NDArray[np.int64], chain: RefinementChain, measure: Measure, otherwise: float
+    ) -> float:
+        """Expectation of a measure given the tokens of one input; ``otherwise`` where no target has them all."""
+        sequences = chain.denoiser.sequences
+        fits = ((sequences == pattern) | (pattern == MASK)).all(axis=1)
+        weights = np.where(fits, chain.denoiser.probabilities, 0.0)
+        if not weights.sum():
+            return otherwise
+        return float(weights @ measure(self.language, words, sequences) / weights.sum())
+
+    def decoded(self, rows: Rows, rule: Rule, calls: int, measure: Measure, most_states: int) -> Array:
+        """Exact expectation of a measure of what a decoding rule puts out, for each row, [B].
+
+        NaN for rows whose chains have more than ``most_states`` states.
+        """
+        result = np.full(len(rows.sources), np.nan)
+        for n, length, index in self.groups(rows):
+            chain = self.chain(n, length)
+            if len(chain.states) <= most_states:
+                # Without remasking every call reveals a position at least.
+                allowed = calls if rule.remasks else min(calls, length)
+                result[index] = decoded_law(chain, rule, allowed) @ measure(self.language, n, chain.states)
+        return result
+
+    def distance(self, rows: Rows, inputs: NDArray[np.int64], laws: Array, only_masked: bool = False) -> Array:
         """sum_i TV(network's law, exact law at position i), at most 1, for each row, [B].
 
         Args:
             rows: sentences.
             inputs: target tokens and MASK [B, L].
             laws: of the network at these inputs [B, L, V].
+            only_masked: sum over masked positions, where the others are not drawn.
         """
         result = np.empty(len(rows.sources))
         first = SPECIAL + self.language.words
@@ -97,7 +156,8 @@ class Exact:
                 wanted = np.zeros((length, 2 * self.language.registers * self.language.words))
                 wanted[:, : exact.shape[2]] = exact[place]
                 difference = np.abs(chosen.T - wanted[:, names[own]]).sum(axis=1)
-                result[row] = (0.5 * (difference + 1 - chosen.sum(axis=0))).sum()
+                drawn = inputs[row, :length] == MASK if only_masked else slice(None)
+                result[row] = (0.5 * (difference + 1 - chosen.sum(axis=0)))[drawn].sum()
         return np.minimum(result, 1.0)
 
 
@@ -121,6 +181,8 @@ def _largest_chain(language: ParallelLanguage) -> int:
             largest = max(largest, prod(len(np.unique(column)) for column in columns))
     return largest
 
+
+Drawn = Literal["all", "masks", "blindly", "together"]
 
 Measure = Callable[[ParallelLanguage, int, NDArray[np.int64]], Array]
 """(language, n, targets of the sentence 0..n-1 [S, l]) -> a number in [0, 1] for each."""
@@ -158,11 +220,13 @@ def measured(exact: Exact, rows: Rows, outputs: NDArray[np.int64], measure: Meas
     return result
 
 
-def distances(exact: Exact, rows: Rows, network: T5, inputs: NDArray[np.int32]) -> Array:
+def distances(exact: Exact, rows: Rows, network: T5, inputs: NDArray[np.int32], only_masked: bool = False) -> Array:
     """`Exact.distance` of a network at the inputs of each step [T, B, LONGEST], [T, B]."""
     return np.array(
         [
-            exact.distance(rows, input_tokens(exact.language, rows, seen), network_laws(network, rows, seen))
+            exact.distance(
+                rows, input_tokens(exact.language, rows, seen), network_laws(network, rows, seen), only_masked
+            )
             for seen in inputs
         ]
     )

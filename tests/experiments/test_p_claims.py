@@ -27,7 +27,7 @@ SIZES = {"rows": 100, "seeds": 3, "pairs": 20, "longest": 3}
 SMALL: dict[ModuleType, dict[str, Any]] = {
     p2: SIZES,
     p3: {**SIZES, "steps": 2},
-    p4: {**SIZES, "steps": 2, "schemes": ("masks",)},
+    p4: {**SIZES, "steps": 2, "schemes": ("masks", p4.MASK_PREDICT)},
     p5: {**SIZES, "steps": (1, 2)},
 }
 
@@ -121,6 +121,29 @@ def test_p4_finds_a_step_that_is_not_the_law(monkeypatch: pytest.MonkeyPatch) ->
     assert VIOLATED in verdicts(p4)
 
 
+def test_p4_finds_that_masks_are_drawn_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network whose step is the wrong chain: it is not held for the right one, and the wrong one is not excluded."""
+
+    class Together(GreedyStandIn):
+        def __call__(self, network: StandIn, language: Any, rows: Any, steps: Any, seed: int = 0) -> Decoded:
+            found = super().__call__(network, language, rows, steps, seed)
+            generator = np.random.default_rng(seed)
+            for n, length, index in network.exact.groups(rows):
+                denoiser = network.exact.chain(n, length).denoiser
+                for row in index:
+                    chosen = denoiser.sequences[generator.choice(len(denoiser.sequences), p=denoiser.probabilities)]
+                    whole = np.argsort(network.exact.names(rows.sources[row]), kind="stable")
+                    names = network.exact.names(rows.sources[row])[whole]
+                    found.outputs[:, row, :length] = whole[np.searchsorted(names, chosen)]
+                    found.inputs[:, row, :length] = found.inputs[0, row, 0]
+            return found
+
+    monkeypatch.setattr(p4, "Decoding", Together)
+    seen = verdicts(p4, schemes=(p4.MASK_PREDICT,))
+    assert seen[0] is VIOLATED
+    assert seen[2] is Verdict.INCONCLUSIVE
+
+
 def test_p4_schemes_keep_all_that_the_last_step_draws() -> None:
     """Otherwise that step could not be held to a law of independent draws."""
     from simulators.t5.decoding.rejecters import LinearSchedule, Passthrough
@@ -129,7 +152,7 @@ def test_p4_schemes_keep_all_that_the_last_step_draws() -> None:
         settings = p4.settings_of(scheme)
         kept = settings.replacement == "initial" or isinstance(settings.rejecter, LinearSchedule | Passthrough)
         assert kept, scheme
-        assert settings.update == "all"
+        assert settings.update == ("rejected" if scheme == p4.MASK_PREDICT else "all")
         assert settings.remove_stutter == "never"
 
 

@@ -69,7 +69,7 @@ def stand_in_laws(network: StandIn, rows: Rows, inputs: NDArray[np.int32]) -> ND
 
 
 class StandInDecoding:
-    """In place of `Decoding`: draws every position from the laws, step by step."""
+    """In place of `Decoding`: draws every position from the laws, step by step; or decodes by mask-predict."""
 
     def __init__(self, network: StandIn, settings: Any) -> None:
         self.settings = settings
@@ -77,6 +77,8 @@ class StandInDecoding:
     def __call__(
         self, network: StandIn, language: ParallelLanguage, rows: Rows, steps: Sequence[int], seed: int = 0
     ) -> Decoded:
+        if getattr(self.settings, "update", "all") == "rejected":
+            return self._mask_predict(network, language, rows, steps, seed)
         generator = np.random.default_rng(seed)
         position = np.arange(LONGEST)
         mask = ids(language)
@@ -95,3 +97,32 @@ class StandInDecoding:
             np.array([float(step) for step in steps]),
             np.array([float(step) for step in steps]),
         )
+
+    def _mask_predict(
+        self, network: StandIn, language: ParallelLanguage, rows: Rows, steps: Sequence[int], seed: int
+    ) -> Decoded:
+        """Row by row; for each number of steps a decoding of its own, since the schedule depends on it."""
+        generator = np.random.default_rng(seed)
+        mask, outputs, inputs = ids(language), [], []
+        for total in steps:
+            position = np.arange(LONGEST)
+            now = np.where(position < rows.lengths[:, None], mask, np.where(position == rows.lengths[:, None], EOS, 0))
+            confidence = np.zeros(now.shape)
+            for step in range(1, total + 1):
+                seen = now.astype(np.int32)
+                laws = stand_in_laws(network, rows, seen)
+                for row, length in enumerate(rows.lengths):
+                    for place in np.flatnonzero(now[row, :length] == mask):
+                        law = laws[row, place] / laws[row, place].sum()
+                        now[row, place] = generator.choice(len(law), p=law)
+                        confidence[row, place] = law[now[row, place]]
+                if step < total:
+                    shown = now.copy()
+                    for row, length in enumerate(rows.lengths):
+                        again = np.argsort(confidence[row, :length], kind="stable")[: length * (total - step) // total]
+                        shown[row, again] = mask
+                    now = shown
+            outputs.append(language_tokens(language, now, rows.lengths))
+            inputs.append(seen)
+        times = np.array([float(number) for number in steps])
+        return Decoded(np.array(outputs), np.array(inputs), times, times)

@@ -166,7 +166,8 @@ class RefinementChain:
         denoiser: of the sequences.
 
     Attributes:
-        states: every combination of the tokens that are possible at each position, [S, l].
+        choices: the tokens that are possible at each position.
+        states: every combination of them, [S, l].
 
     Raises:
         ExceedsMemory: the matrix [S, S] does not fit.
@@ -174,16 +175,16 @@ class RefinementChain:
 
     def __init__(self, denoiser: Denoiser) -> None:
         self.denoiser = denoiser
-        self._choices = [np.unique(column) for column in denoiser.sequences.T]
-        count = int(np.prod([len(choice) for choice in self._choices], dtype=np.float64))
+        self.choices = [np.unique(column) for column in denoiser.sequences.T]
+        count = int(np.prod([len(choice) for choice in self.choices], dtype=np.float64))
         require_memory(16.0 * count**2, "states", count, "the matrix of the chain")
-        self.states: Tokens = np.stack(np.meshgrid(*self._choices, indexing="ij"), axis=-1).reshape(count, -1)
+        self.states: Tokens = np.stack(np.meshgrid(*self.choices, indexing="ij"), axis=-1).reshape(count, -1)
 
     def rows(self, inputs: Tokens) -> Array:
         """Law of the next state after each input, [B, S]; inputs may hold masks and any other token."""
         factors = self.denoiser.factors(inputs)
         result = np.ones((len(factors), 1))
-        for position, choice in enumerate(self._choices):
+        for position, choice in enumerate(self.choices):
             result = (result[:, :, None] * factors[:, position][:, None, choice]).reshape(len(factors), -1)
         return result
 

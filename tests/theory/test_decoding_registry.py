@@ -7,15 +7,16 @@ import pytest
 from scipy.stats import chi2
 
 from tests.theory.decoding_laws import random_law
-from theory.conditionals import TableConditionals
+from theory.conditionals import FunctionConditionals, TableConditionals
+from theory.decoding import enumeration
 from theory.decoding.choices import Drawn
 from theory.decoding.enumeration import decode, divergences, expected_total_correlation
 from theory.decoding.ranking import RankedRule
 from theory.decoding.registry import RULES, parse
 from theory.decoding.rule import Predictor, Setting
 from theory.decoding.sampling import sample
-from theory.decoding.tables import FunctionPredictor, KnownLaw
-from theory.errors import InvalidInput
+from theory.decoding.tables import ConditionalTables, FunctionPredictor, KnownLaw
+from theory.errors import ExceedsMemory, InvalidInput
 from theory.laws.joint import JointLaw
 from theory.masks import k_uniform
 from theory.parameters import describe
@@ -45,7 +46,7 @@ def incompatible() -> Predictor:
 
 MODELS = {"zeros": lambda: KnownLaw(random_law(11, 4, 3, sparse=True)), "incompatible": incompatible}
 
-VARIANTS = ("", "block=2", "temperature=0.5,top_p=0.9,ties=random")
+VARIANTS = ("", "block=2", "temperature=0.5,top_p=0.9,ties=random", "temperature=0,ties=random,block=3")
 
 
 def variants(name: str) -> list[str]:
@@ -249,6 +250,14 @@ def test_blocks_do_not_look_to_the_right() -> None:
         decoded = decode(KnownLaw(law), parse(f"{name}:block=2"), 4).law
         alone = decode(KnownLaw(left), parse(name), 2).law
         np.testing.assert_allclose(decoded.marginal((0, 1)), alone.table, atol=1e-13, err_msg=name)
+
+
+def test_too_many_states_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(enumeration, "MAXIMUM_STATES", 100)
+    with pytest.raises(ExceedsMemory, match="sites = 4: masked-diffusion leads to 256 partial sequences"):
+        decode(incompatible(), parse("masked-diffusion"), 3)
+    with pytest.raises(ExceedsMemory, match=r"sites = 40: the token laws of 3\^40 partial sequences would take"):
+        ConditionalTables(FunctionConditionals(40, 2, lambda tokens: np.zeros((len(tokens), 40, 2))))
 
 
 @pytest.mark.parametrize(

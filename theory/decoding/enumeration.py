@@ -19,7 +19,7 @@ from theory.decoding.ranking import SiteRule
 from theory.decoding.rule import Branches, Predictor, Rule, Setting, State
 from theory.decoding.token_laws import TIE_DECIMALS
 from theory.divergences import kullback_leibler, total_variation
-from theory.errors import InvalidInput
+from theory.errors import ExceedsMemory, InvalidInput
 from theory.laws.joint import JointLaw
 from theory.memory import require_memory
 from theory.states import require_states, state_index
@@ -28,6 +28,10 @@ Array = NDArray[np.float64]
 
 SUCCESSORS_AT_ONCE = 2**13
 """States are expanded in chunks that lead to about as many successors, if each site had every token."""
+
+
+MAXIMUM_STATES = 2**21
+"""More partial sequences than this (with the rule's memory) take minutes a step."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def decode(model: Predictor, rule: Rule, calls: int) -> Decoded:
 
     Raises:
         InvalidInput: the rule does not fit the model.
-        ExceedsMemory: the partial sequences do not fit.
+        ExceedsMemory: too many partial sequences.
     """
     setting = Setting.of(model, calls)
     require_states(setting.sites, setting.symbols, 24.0, "the output law")
@@ -85,6 +89,13 @@ def decode(model: Predictor, rule: Rule, calls: int) -> Decoded:
         state, mass, worst, spent = _step(setting, rule, step, state, mass, worst, model)
         expected += spent
         most = max(most, len(mass))
+        if most > MAXIMUM_STATES:
+            raise ExceedsMemory(
+                "sites",
+                setting.sites,
+                f"{rule.name} leads to {most} partial sequences, at most {MAXIMUM_STATES} are followed; "
+                "choose fewer sites, or sample",
+            )
     if (state.tokens == setting.symbols).any():
         raise RuntimeError(f"{rule.name} left sites masked after its {steps} steps")  # a wrong rule, not wrong input
     table = np.bincount(

@@ -15,11 +15,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.decoding.ranking import RankedRule, size_plan
+from theory.decoding.ranking import RankedRule, SizedRule, size_plan
 from theory.decoding.rule import LooksAt, Setting
-from theory.decoding.schedules import SIZE_PLANS, Schedule, Step, cut, one_shot
+from theory.decoding.schedules import Schedule, Step, cut, one_shot
 from theory.errors import InvalidInput
-from theory.parameters import parameter
 
 Array = NDArray[np.float64]
 
@@ -68,16 +67,12 @@ class OneShot(ScheduledRule):
 
 
 @dataclass(frozen=True)
-class LeftToRight(ScheduledRule):
+class LeftToRight(ScheduledRule, SizedRule):
     """Neighbouring sites from left to right."""
 
     name: ClassVar[str] = "left-to-right"
     summary: ClassVar[str] = "ascending sites, N/T a call"
     source: ClassVar[str] = "autoregressive decoding, several tokens at a time"
-
-    sizes: str = parameter(
-        "uniform", "sites revealed in each step: a plan of T steps", choices=(*SIZE_PLANS, "optimal")
-    )
 
     def schedule(self, setting: Setting) -> Schedule:
         return cut(range(setting.sites), size_plan(setting, self.sizes))

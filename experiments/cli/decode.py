@@ -90,11 +90,7 @@ def decode(
     asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
     with progress("decoding", parts=0) as shown:
         shown.start()
-
-        def told(done: int, total: int, text: str) -> None:
-            shown.update(done, total, text)
-
-        record = decode_record(law, decoders, asked, samples=samples, seed=seed, progress=told)
+        record = decode_record(law, decoders, asked, samples=samples, seed=seed, progress=shown.update)
     if figure is not None:
         if not any(row["kl"] is not None for row in record["decoders"]):
             raise InvalidInput("--figure", str(figure), "none of these decoders has a divergence to draw")
@@ -103,6 +99,60 @@ def decode(
         show_json(plain(record))
     else:
         _print(record)
+
+
+@decode.command()
+@click.argument("decoder")
+@click.option(
+    "--try",
+    "tried",
+    multiple=True,
+    metavar="OPTION=VALUE,...",
+    help="Values of an option to try, such as temperature=0.5,0.7,1 or block=0,8; repeatable: all combinations.",
+)
+@click.option("--show", type=click.IntRange(min=1), default=10, show_default=True, help="Settings of each T to print.")
+@click.pass_context
+def best(context: click.Context, decoder: str, tried: tuple[str, ...], show: int) -> None:
+    """The best options of DECODER on a law; the law, --calls, --samples, --seed and --json stand before `best`.
+
+    \b
+    gmlm decode --corpus text.txt --sites 64 --calls 8 best llada:block=8 --try temperature=0.7,1,1.5,2
+    """
+    from experiments.claim import plain
+    from experiments.cli.output import show_json
+    from experiments.cli.progress import progress
+    from experiments.decoding.search import best_settings
+    from theory.errors import InvalidInput
+    from theory.parameters import assignments, parse_numbers
+
+    assert context.parent is not None
+    options = dict(context.parent.params)
+    if options.pop("decoders") or options.pop("figure") is not None:
+        raise InvalidInput("--decoder", "given", "name the decoder after `best`; it draws no figure")
+    calls, samples, seed, as_json = (options.pop(name) for name in ("calls", "samples", "seed", "as_json"))
+    values = {
+        name: [value.strip() for value in text.split(",") if value.strip()]
+        for name, text in assignments(tried, "--try").items()
+    }
+    law = _law(seed, **options)
+    with progress("searching", parts=0) as shown:
+        shown.start()
+        record = best_settings(
+            law,
+            decoder,
+            values,
+            [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))],
+            samples=samples,
+            seed=seed,
+            progress=shown.update,
+        )
+    if as_json:
+        show_json(plain(record))
+        return
+    first: list[Any] = []
+    for count in dict.fromkeys(row["calls"] for row in record["decoders"]):
+        first += [row for row in record["decoders"] if row["calls"] == count][:show]
+    _print({**record, "decoders": first})
 
 
 def _law(

@@ -177,6 +177,75 @@ def generate(
 @text.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @_corpus
+@click.option(
+    "--decoder",
+    "decoders",
+    multiple=True,
+    required=True,
+    help="A decoder with its options; may be given several times.",
+)
+@click.option("--calls", type=int, help="Network calls, of decoders that have such a number; 16 or the window.")
+@click.option("--limit", default=128, show_default=True, help="Held-out windows at most.")
+@click.option("--seed", default=0, show_default=True, help="Of the decoders' own choices.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def score(
+    folder: Path,
+    corpus: Path | None,
+    decoders: tuple[str, ...],
+    calls: int | None,
+    limit: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """-ln q(x) of held-out text under each decoder, in nats per character, with a 95% interval over the windows.
+
+    Exact where the decoder's choice of sites follows from the text; a bound from above where it is random.
+    """
+    import dataclasses
+
+    import numpy as np
+
+    from experiments.claim import plain
+    from experiments.cli.output import show_json
+    from experiments.decoding.score import score as measure
+    from simulators.gmlm.text.corpus import read_corpus
+    from simulators.gmlm.text.model import load_text_model
+    from theory.decoding import FunctionPredictor, parse
+    from theory.errors import InvalidInput
+
+    if limit < 2:
+        raise InvalidInput("limit", limit, "at least 2 are needed for an interval")
+    model = load_text_model(folder)
+    windows = model.sources(read_corpus(corpus), limit)[1].astype(np.int64)
+    if len(windows) < 2:
+        raise InvalidInput("corpus", f"{len(windows)} held-out windows", "at least 2 are needed for an interval")
+    sites = model.network.sites
+    predictor = FunctionPredictor(sites, model.vocabulary.symbols, model.predict)
+    entries = []
+    for decoder in decoders:
+        found = measure(predictor, parse(decoder), min(16, sites) if calls is None else calls, windows, seed)
+        loss = dataclasses.replace(
+            found.loss,
+            value=found.loss.value / sites,
+            interval=(found.loss.interval[0] / sites, found.loss.interval[1] / sites),
+        )
+        entries.append({"decoder": decoder, "expected_calls": found.expected_calls, "loss": dataclasses.asdict(loss)})
+    if as_json:
+        show_json(plain({"windows": len(windows), "sites": sites, "decoders": entries}))
+        return
+    click.echo(f"{len(windows)} held-out windows of {sites} characters, nats per character:")
+    for entry in entries:
+        low, high = entry["loss"]["interval"]  # type: ignore[index]
+        sign = "at most " if entry["loss"]["kind"] == "upper" else ""  # type: ignore[index]
+        click.echo(
+            f"{entry['decoder']}: {sign}{entry['loss']['value']:.4f} "  # type: ignore[index]
+            f"({low:.4f} to {high:.4f}), {entry['expected_calls']:.4g} calls"
+        )
+
+
+@text.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_corpus
 @click.option("--ratios", default="0.05,0.15,0.4,0.7,1", show_default=True, help="Mask ratios.")
 @click.option("--limit", default=256, show_default=True, help="Windows of each part at most.")
 @click.option("--seed", default=0, show_default=True, help="Of the masks.")

@@ -202,6 +202,16 @@ def _cells(
     return cells, skipped
 
 
+def require_fit(law: JointLaw | SequenceLaw, decoder: str, calls: Sequence[int]) -> None:
+    """Refuse a decoder that does not fit the law or the calls, before anything is decoded.
+
+    Raises:
+        InvalidInput: as `decode_record`.
+    """
+    study = TableStudy(law) if isinstance(law, JointLaw) else LengthStudy(law, 0, 0)
+    _cells(study, [decoder], calls)
+
+
 class TableStudy:
     """Decoders on a table: enumerated."""
 

@@ -19,6 +19,7 @@ from theory.errors import InvalidInput
 
 MODULES = {
     "chain": "one sampler on one law: gap, exact mixing time, bounds",
+    "decode": "what a decoder does to a law: divergences both ways, calls",
     "escape": "strong clique: steps of k-Gibbs and of independent parallel out of the wrong mode",
     "information": "what masks of k sites teach about an Ising model",
     "t5": "a small T5 on the synthetic language: what its refinement steps make, beside a perfect one",

@@ -190,14 +190,14 @@ def _checks(data: Mapping[str, Any]) -> list[Check]:
             [float(text in DRAWN_FIRST) for text in rules],
             0.0,
             "1: drawn tokens",
-        ),
+        ).by_algebra(),
         Check.equal(
             "each of them takes a call for each site, at most",
             [count for text in (*REVEALED_ONLY, *DRAWN_FIRST) for count in data["calls"][text]],
             float(sites),
             0.0,
             "calls; tokens that are certain may come out together, so that some sequences take fewer",
-        ),
+        ).by_algebra(),
         Check.equal(
             "two sites, likelier candidate first: enumerated law against the closed form",
             data["pairs"]["enumerated"],

@@ -243,13 +243,13 @@ def _checks(data: Mapping[str, Any]) -> list[Check]:
         ),
         Check.at_most(
             "ReMDM with eta = 0 against masked diffusion: total variation", data["eta 0"], 0.0, ROUNDING, "T = 4"
-        ),
+        ).by_algebra(),
         Check.at_most(
             "chain steps: total variation between the enumerated law and the chain's matrix power",
             [value for entry in data["chains"] for value in entry["apart"]],
             0.0,
             ROUNDING,
-        ),
+        ).by_algebra(),
         Check.at_most(
             "k-Gibbs and Metropolis-Hastings steps never raise KL(q‖p)",
             [value for entry in gibbs for value in np.diff(entry["measured"])],

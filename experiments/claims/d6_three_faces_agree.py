@@ -161,7 +161,7 @@ def _checks(data: Mapping[str, Any]) -> list[Check]:
             len(RULES),
             0.0,
             "rules",
-        ),
+        ).by_algebra(),
         Check.at_most(
             "sampled sequences against the enumerated law: Pearson's statistic as a normal deviation",
             [entry["deviation"] for entry in found],

@@ -1,8 +1,8 @@
 """The conditionals of a trained network, given to the theory: every kernel of `theory.samplers` is exact for them.
 
-For N small all (q+1)^N partly masked sequences are evaluated once and normalised in float64, so that all kernels,
-orders and mask laws see one and the same set of conditionals. They are in general incompatible: each sampler then has
-its own stationary law, and how far that is from the data is a question for `describe`.
+For N small every mask is evaluated once and normalised in float64, so that all kernels, orders and mask laws see one
+and the same set of conditionals. They are in general incompatible: each sampler then has its own stationary law, and
+how far that is from the data is a question for `describe`.
 
 Legend: ``N`` sites, ``q`` symbols, ``S = q**N`` states, ``B`` batch.
 """
@@ -18,15 +18,16 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from simulators.gmlm.networks import MaskedNetwork
+from simulators.masked_lm import MaskedLM
+from simulators.masked_lm.window import rows_of
 from theory.chains.mixing import mixing_time
 from theory.chains.operator import TransitionOperator
 from theory.chains.stationary import stationary_law
-from theory.conditionals import FunctionConditionals
+from theory.conditionals import ConditionalModel
 from theory.divergences import kullback_leibler, total_variation
 from theory.inequalities import TensorizationConstant, approximate_tensorization
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
-from theory.memory import require_memory
 
 Array = NDArray[np.float64]
 Predict = Callable[[NDArray[np.integer]], Array]
@@ -40,37 +41,33 @@ def _forward(network: MaskedNetwork, tokens: jax.Array) -> jax.Array:
     return network(tokens)
 
 
-def predictor(network: MaskedNetwork, rows_at_once: int = ROWS_AT_ONCE) -> Predict:
-    """Probabilities [B, N, q] of tokens [B, N] (the mask is q) as NumPy arrays, normalised in float64."""
+def adapter(network: MaskedNetwork, rows_at_once: int = ROWS_AT_ONCE, smallest_batch: int = 1) -> MaskedLM:
+    """The network as it is now behind the one face of all networks; further training does not change it."""
     graph, state = nnx.split(network)
     frozen = nnx.merge(graph, jax.tree.map(lambda leaf: jax.numpy.asarray(np.array(leaf), dtype=leaf.dtype), state))
-
-    def predict(tokens: NDArray[np.integer]) -> Array:
-        count = len(tokens)
-        size = min(rows_at_once, 1 << max(count - 1, 0).bit_length())
-        padded = np.zeros((-(-count // size) * size, network.sites), dtype=np.int32)
-        padded[:count] = tokens
-        logs = [np.asarray(_forward(frozen, padded[i : i + size])) for i in range(0, len(padded), size)]
-        values = np.concatenate(logs)[:count].astype(np.float64)
-        masses = np.exp(values - values.max(axis=2, keepdims=True))
-        return np.asarray(masses / masses.sum(axis=2, keepdims=True))
-
-    return predict
+    return MaskedLM(
+        lambda tokens: _forward(frozen, tokens.astype(np.int32)),
+        mask=network.symbols,
+        longest=network.sites,
+        rows_at_once=rows_at_once,
+        smallest_batch=smallest_batch,
+    )
 
 
-def induced_conditionals(network: MaskedNetwork) -> FunctionConditionals:
-    """The network's conditionals as they are now; further training does not change them.
+def predictor(network: MaskedNetwork, rows_at_once: int = ROWS_AT_ONCE) -> Predict:
+    """Probabilities [B, N, q] of tokens [B, N] (the mask is q) as NumPy arrays, normalised in float64."""
+    return adapter(network, rows_at_once).probabilities
+
+
+def induced_conditionals(network: MaskedNetwork) -> ConditionalModel:
+    """The network's conditionals as they are now, one table a mask.
 
     Raises:
-        ExceedsMemory: the table of all partly masked sequences would not fit.
+        ExceedsMemory: the tables of all masks would not fit.
     """
-    sites, symbols = network.sites, network.symbols
-    patterns = (symbols + 1) ** sites
-    require_memory(patterns * sites * (16.0 * symbols + 12), "sites", sites, f"the network at {patterns} sequences")
-    every = np.stack(np.unravel_index(np.arange(patterns), (symbols + 1,) * sites), axis=1)
-    table = predictor(network)(every)
-    stride = (symbols + 1) ** np.arange(sites - 1, -1, -1)
-    return FunctionConditionals(sites, symbols, lambda tokens: table[tokens @ stride])
+    # One shape for every mask: each would otherwise be compiled for itself.
+    batch = min(ROWS_AT_ONCE, 1 << (rows_of(network.sites, network.symbols) - 1).bit_length())
+    return adapter(network, batch, batch).window([network.symbols] * network.sites, range(network.sites))
 
 
 @dataclass(frozen=True, eq=False)

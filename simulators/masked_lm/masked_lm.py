@@ -49,7 +49,8 @@ class MaskedLM:
         prefix, suffix: tokens before and after every sequence.
         longest: most sites that the network can take, None where there is no limit.
         rows_at_once: largest batch.
-        equal_batches: fill up short batches, so that a compiled network sees few shapes.
+        smallest_batch: short batches are filled up to a power of two of at least so many rows, so that a compiled
+            network sees few shapes; 0: none is.
         identity: what tells this network from all others (a hash of its weights); None: nothing is kept on disk.
         precision: of the network's numbers, for records.
         encoder: from text to token numbers [N], without the frame; None where the network knows no text.
@@ -67,7 +68,7 @@ class MaskedLM:
     suffix: tuple[int, ...] = ()
     longest: int | None = None
     rows_at_once: int = 64
-    equal_batches: bool = False
+    smallest_batch: int = 0
     identity: str | None = None
     precision: str = "float32"
     encoder: Callable[[str], Ids] | None = field(default=None, repr=False)
@@ -214,8 +215,8 @@ class MaskedLM:
 
     def _framed(self, rows: Ids) -> Ids:
         """Rows between the tokens that frame them, filled up to a power of two where batches shall be alike."""
-        if self.equal_batches:
-            size = min(self.rows_at_once, 1 << max(len(rows) - 1, 0).bit_length())
+        if self.smallest_batch:
+            size = min(self.rows_at_once, 1 << (max(len(rows), self.smallest_batch) - 1).bit_length())
             rows = np.concatenate([rows, np.broadcast_to(rows[:1], (size - len(rows), rows.shape[1]))])
         left = np.broadcast_to(np.array(self.prefix, dtype=np.int64), (len(rows), len(self.prefix)))
         right = np.broadcast_to(np.array(self.suffix, dtype=np.int64), (len(rows), len(self.suffix)))
@@ -229,7 +230,7 @@ class MaskedLM:
                 "predict", f"an array of shape {tuple(getattr(raw, 'shape', ()))}", f"shape {framed.shape} + (V,)"
             )
         kind = str(raw.dtype).rpartition(".")[2]
-        values = to_numpy(raw[:, places])
+        values = to_numpy(raw, places)
         if self.output == "logits":
             top = values.max(axis=2, keepdims=True)
             if not np.isfinite(top).all() or np.isnan(values).any():
@@ -248,12 +249,12 @@ class MaskedLM:
         return np.asarray(values / sums)
 
 
-def to_numpy(values: Any) -> Array:
-    """An array of NumPy, JAX or torch, on any device, in float64."""
+def to_numpy(values: Any, places: Ids) -> Array:
+    """An array of NumPy, JAX or torch [B, L, V] at some places, in float64, [B, P, V]."""
     if hasattr(values, "detach"):
-        # NumPy has no bfloat16; torch widens it itself.
-        return np.asarray(values.detach().double().cpu().numpy())
-    return np.asarray(values).astype(np.float64)
+        # What is not needed stays on the device; NumPy has no bfloat16, torch widens it itself.
+        return np.asarray(values[:, places].detach().double().cpu().numpy())
+    return np.asarray(values)[:, places].astype(np.float64)
 
 
 def _sum_tolerance(kind: str) -> float:

@@ -63,7 +63,7 @@ def test_numpy_jax_and_torch_and_mask_columns_are_one_network() -> None:
         MaskedLM(logits, mask=SYMBOLS),
         MaskedLM(probabilities, mask=SYMBOLS, output="probabilities"),
         MaskedLM(with_mask, mask=SYMBOLS, rows_at_once=5),
-        MaskedLM(lambda tokens: jnp.asarray(logits(tokens).astype(np.float32)), mask=SYMBOLS, equal_batches=True),
+        MaskedLM(lambda tokens: jnp.asarray(logits(tokens).astype(np.float32)), mask=SYMBOLS, smallest_batch=1),
         MaskedLM(lambda tokens: torch.from_numpy(logits(tokens)), mask=SYMBOLS, threads=2, rows_at_once=4),
     ]
     tables = [every_mask(network.window([0, 3, 3, 1], (1, 2, 3))) for network in networks]

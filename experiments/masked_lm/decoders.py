@@ -23,6 +23,32 @@ from theory.errors import InvalidInput
 Array = NDArray[np.float64]
 
 
+LONGEST_SHARE = 0.25
+"""Part of the time that one rule may take at one number of calls."""
+
+
+class OutOfTime(Exception):
+    """A rule has taken as long as it may."""
+
+
+class Timed:
+    """A model that is asked until its time is over."""
+
+    def __init__(self, model: ConditionalTables, until: float) -> None:
+        self.sites, self.symbols = model.sites, model.symbols
+        self._model, self._until = model, until
+
+    def predict(self, tokens: NDArray[np.int64]) -> Array:
+        """As the model.
+
+        Raises:
+            OutOfTime: its time is over.
+        """
+        if time.process_time() > self._until:
+            raise OutOfTime
+        return self._model.predict(tokens)
+
+
 def decoder_records(
     conditionals: ConditionalModel, reference: Array, seconds: float, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
@@ -30,7 +56,7 @@ def decoder_records(
 
     Args:
         reference: the law to compare with, [S].
-        seconds: of processor time, after which no rule is begun.
+        seconds: of processor time that all rules may take together.
     """
     try:
         model = ConditionalTables(conditionals)
@@ -39,18 +65,25 @@ def decoder_records(
     began = time.process_time()
     rows: list[dict[str, Any]] = []
     # The costly ones last: those that draw tokens for all sites, and those that may reveal any set of sites.
-    for name in sorted(RULES, key=lambda name: (name == "masked-diffusion", RULES[name]().looks_at == "drawn")):
+    for name in sorted(RULES, key=_cost):
         rule = RULES[name]()
         if rule.needs == "noise" or name == "optimal":
             continue
+        slow = False
         for calls in range(1, conditionals.sites + 1) if rule.reads_calls else (conditionals.sites,):
             head = {"decoder": name, "calls_asked": calls if rule.reads_calls else None}
-            if time.process_time() - began > seconds:
-                rows.append({**head, "left_out": f"left out after {seconds:g} s of processor time"})
+            left = began + seconds - time.process_time()
+            if slow or left <= 0:
+                rows.append({**head, "left_out": f"the {seconds:g} s of processor time for all rules"})
                 continue
             say(f"decoder {name}, {calls} calls")
             try:
-                found = decode(model, rule, calls)
+                found = decode(Timed(model, time.process_time() + min(left, LONGEST_SHARE * seconds)), rule, calls)
+            except OutOfTime:
+                # More calls take longer still.
+                slow = True
+                rows.append({**head, "left_out": f"{LONGEST_SHARE:.0%} of the {seconds:g} s of processor time"})
+                continue
             except InvalidInput as error:
                 rows.append({**head, "left_out": str(error)})
                 continue
@@ -65,6 +98,11 @@ def decoder_records(
                 }
             )
     return rows
+
+
+def _cost(name: str) -> tuple[bool, bool, bool]:
+    rule = RULES[name]()
+    return rule.remasks, name == "masked-diffusion", rule.looks_at == "drawn"
 
 
 def _finite(value: float) -> float | None:

@@ -145,3 +145,43 @@ def _dependence(axes: Axes, record: Mapping[str, Any]) -> None:
 
 def _short(sampler: str) -> str:
     return {"k-gibbs": "Gibbs", "systematic-scan": "scan"}.get(sampler, sampler)
+
+
+def draw_scan(record: Mapping[str, Any]) -> Figure:
+    """Over the sequence: what parallel decoding loses, what the order decides, how incompatible things are."""
+    rows = record["windows"]
+    middle = np.array([row["start"] for row in rows]) + (record["size"] - 1) / 2
+    names = {2: "pair", 3: "triple"}
+    with style():
+        figure, panels = new_figure(3, 1, width=11.0, height=7.4)
+        lines = (
+            (
+                ("parallel_total_variation", "one parallel call against left to right"),
+                ("order_total_variation", "left to right against right to left"),
+            ),
+            (
+                ("total_correlation", "dependence that a parallel call misses"),
+                ("order_kl_per_token", "left to right against right to left, a token"),
+            ),
+            (("largest_log_odds", "largest"), ("weighted_log_odds", "mean, weighted by the law")),
+        )
+        labels = ("total variation", "nats", "log odds of a rectangle")
+        for axes, parts, label in zip(panels, lines, labels, strict=True):
+            for index, (name, text) in enumerate(parts):
+                axes.plot(
+                    middle, [row[name] for row in rows], DASHES[index], color=COLOURS[index], marker=MARKERS[index],
+                    markersize=3, label=text,
+                )  # fmt: skip
+            axes.set(ylabel=label, xlim=(middle.min() - 1, middle.max() + 1))
+            axes.legend(loc="upper left")
+        for axes in panels[:2]:
+            axes.set_yscale("symlog", linthresh=1e-3)
+            axes.set_ylim(bottom=0)
+        letters = record["sequence"]
+        if len(letters) > middle.max() and len(rows) <= 160:
+            places = np.arange(int(middle.min()), int(middle.max()) + 1)
+            above = panels[0].secondary_xaxis("top")
+            above.set_xticks(places, [letters[place] for place in places], fontsize=6)
+            above.tick_params(length=0)
+        panels[-1].set_xlabel(f"site (middle of each {names[record['size']]}, from 0)")
+    return figure

@@ -17,8 +17,8 @@ LIKELIEST = 20
 """Symbols at each site where the vocabulary is large and nothing else is said."""
 
 
-def read_sequence(text: str) -> str:
-    """A sequence from text, or from the file that the text names: FASTA (its first record) or plain text.
+def read_sequences(text: str) -> list[tuple[str, str]]:
+    """Names and sequences from text, or from the file that the text names: FASTA or plain text (one sequence).
 
     Raises:
         InvalidInput: an empty sequence, or a file that cannot be read.
@@ -28,14 +28,22 @@ def read_sequence(text: str) -> str:
         content = path.read_text(encoding="utf-8") if len(text) < 4096 and path.is_file() else text
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InvalidInput("--sequence", text, f"cannot be read as text: {error}") from None
-    lines = content.strip().splitlines()
-    if lines and lines[0].startswith(">"):
-        records = re.split(r"^>.*$", content.strip(), flags=re.MULTILINE)
-        content = re.sub(r"\s", "", records[1])
-    content = content.strip()
-    if not content:
-        raise InvalidInput("--sequence", text, "at least one token is needed")
-    return content
+    found: list[tuple[str, str]] = []
+    if content.lstrip().startswith(">"):
+        for record in re.split(r"^>", content.strip(), flags=re.MULTILINE)[1:]:
+            head, _, body = record.partition("\n")
+            found.append((head.strip(), re.sub(r"\s", "", body)))
+    else:
+        found.append(("sequence", content.strip()))
+    for name, sequence in found:
+        if not sequence:
+            raise InvalidInput("--sequence", name if len(found) > 1 else text, "at least one token is needed")
+    return found
+
+
+def read_sequence(text: str) -> str:
+    """The first sequence of `read_sequences`."""
+    return read_sequences(text)[0][1]
 
 
 def parse_sites(text: str, length: int) -> tuple[int, ...]:

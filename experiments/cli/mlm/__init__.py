@@ -6,6 +6,9 @@ import click
 
 from experiments.cli.mlm.check import check
 from experiments.cli.mlm.convert import convert
+from experiments.cli.mlm.sample import sample
+from experiments.cli.mlm.scan import scan
+from experiments.cli.mlm.score import score
 from experiments.cli.mlm.window import window
 
 
@@ -18,5 +21,5 @@ def mlm() -> None:
     """
 
 
-for command in (check, convert, window):
+for command in (check, convert, window, scan, sample, score):
     mlm.add_command(command)

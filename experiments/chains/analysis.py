@@ -1,33 +1,35 @@
-"""Everything about one sampler on one law, as a record: stationary law, gap, exact mixing time and its bounds.
+"""Everything about one chain, as a record: stationary law, gap, exact mixing time and its bounds.
 
-The chain lives on the states that it can reach from the support of the target law; where the law has no zeros, these
-are all sequences.
+The chain lives on the states that it can reach from the support of the target law; where the law has no zeros, or none
+is given, these are all states. Each answer is looked for by itself: one that is missing costs no other, and the record
+says why it is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from copy import copy
-from math import inf, log
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from math import ceil, inf, isfinite, log
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.chains.plan import mixing_seconds
+from experiments.chains.curve import distance_curve
+from experiments.chains.plan import GAP_FLOPS, MIXING_FLOPS, dense_seconds, mixing_seconds
 from experiments.claim import plain
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, plain_text
 from theory.bounds import bottleneck_bounds, entropy_contraction_bounds, relaxation_time_bounds
 from theory.chains import (
     DenseOperator,
     IterativeGaps,
-    Spectrum,
+    MixingTime,
+    NotConverged,
+    NotMixedBy,
     TransitionOperator,
     arnoldi_gaps,
     bottleneck_ratio,
     communicating_classes,
-    geometric_times,
     lanczos_gaps,
     mixing_time,
     reachable_from,
@@ -35,19 +37,19 @@ from theory.chains import (
     spectrum,
     stationary_laws,
     sweep_ratio,
-    total_variation_curve,
 )
 from theory.chains.conductance import SMALLEST_MASS
+from theory.chains.exact_powers import TooLong
+from theory.chains.gaps import Gaps
 from theory.conditionals import TableConditionals
 from theory.divergences import kullback_leibler, total_variation
+from theory.errors import InvalidInput
 from theory.inequalities import MaskingChannel, complete_graph_factor, dobrushin, tensorization_upper_bounds
 from theory.laws import JointLaw
 from theory.masks import MaskLaw
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 Array = NDArray[np.float64]
+Result = TypeVar("Result")
 
 CHANNEL_STATES = 2**12
 """Up to this many states all upper bounds on C_AT are evaluated, above only the bracket."""
@@ -61,83 +63,127 @@ STEPS_PER_RELAXATION = 2
 CLASSES_LISTED = 16
 """Closed classes that a record describes one by one, the heaviest under the target first."""
 
+LIKELIEST = 3
+"""States that a record names, with their stationary masses."""
+
+
+class _Answers:
+    """Answers that are looked for one by one; ``missing`` says why some are not there."""
+
+    def __init__(self) -> None:
+        self.missing: dict[str, str] = {}
+
+    def to(
+        self, question: str, compute: Callable[[], Result], seconds: float = 0.0, budget: float = inf
+    ) -> Result | None:
+        """The answer; None where there is none, or where it would take longer than the budget."""
+        if seconds > budget:
+            self.missing[question] = f"left out: about {seconds:.0f} s, above the budget of {budget:.0f} s"
+            return None
+        try:
+            return compute()
+        except NotMixedBy as error:
+            self.missing[question] = f"later than {error.value} steps: too many to count one by one"
+            return None
+        except (InvalidInput, NotConverged, TooLong, np.linalg.LinAlgError) as error:
+            self.missing[question] = str(error)
+            return None
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a method found about a chain; None where there is no answer."""
+
+    chain: TransitionOperator
+    reached: NDArray[np.int64]
+    law: JointLaw | None
+    stationary: Array | None
+    reversible: bool | None
+    gaps: Gaps | None
+    mixing: MixingTime | None
+    bounds: dict[str, tuple[float, float]]
+    bottleneck: float | None
+    classes: list[dict[str, Any]]
+    counts: tuple[int, int, list[int]] = (1, 0, [1])
+
 
 def analyse(
-    law: JointLaw,
+    law: JointLaw | None,
     operator: TransitionOperator,
     epsilon: float = 0.25,
     block_masks: MaskLaw | None = None,
     curve: bool = False,
+    budget: float = inf,
 ) -> dict[str, Any]:
-    """The record of a chain.
+    """The record of a chain, by its matrix.
 
     Args:
-        law: the target law.
+        law: the target law; None for a chain that aims at nothing.
         operator: the chain, on all sequences.
         epsilon: total variation that counts as mixed.
         block_masks: the mask law where the chain is exact block Gibbs on ``law``: functional inequalities bound it.
         curve: whether to add the worst-case total-variation curve.
+        budget: seconds; a mixing time or a spectrum that would take longer is left out, with the reason.
 
     Returns:
-        Plain data. ``states``; ``stationary_tv_to_target`` and ``stationary_kl_to_target`` (nats; None where the
-        stationary law is not unique); ``reversible`` (with respect to the stationary law); ``spectral_gap``,
-        ``absolute_spectral_gap``, each with ``..._interval`` [low, high] and None where rounding leaves no digit of it;
-        ``relaxation_time`` (steps); ``epsilon``, ``mixing_time`` (steps, worst case over all
-        starts; None where the chain never mixes), ``mixing_time_certain``, ``mixing_time_reason``;
-        ``mixing_time_bounds`` name -> [lower, upper] in steps (None: no bound at that end); ``bottleneck_ratio``;
-        ``closed_classes``, ``transient_states``, ``periods``, ``classes``. Numbers that are infinite are None.
+        Plain data. ``states``; ``stationary_tv_to_target`` and ``stationary_kl_to_target`` (nats; None where there is
+        no target or the stationary law is not unique); ``likeliest``: numbers and masses of the likeliest states;
+        ``reversible`` (with respect to the stationary law); ``spectral_gap``, ``absolute_spectral_gap``, each with
+        ``..._interval`` [low, high] and None where rounding leaves no digit of it; ``relaxation_time`` (steps);
+        ``epsilon``, ``mixing_time`` (steps, worst case over all starts; None where the chain never mixes or the time is
+        not known), ``mixing_time_certain``, ``mixing_time_reason``, ``mixing_time_interval`` [low, high] in steps (None
+        where the chain never mixes); ``mixing_time_bounds`` name -> [lower, upper] in steps (None: no bound at that
+        end); ``bottleneck_ratio``; ``closed_classes``, ``transient_states``, ``periods``, ``classes``; ``missing``
+        answer -> why there is none. Numbers that are infinite are None.
 
     Raises:
-        ExceedsMemory: the dense matrices that the exact analysis needs would not fit.
+        ExceedsMemory: the matrix would not fit.
     """
-    reached = reachable_from(operator, np.flatnonzero(law.support))
+    answers = _Answers()
+    every = np.arange(operator.states)
+    reached = every if law is None else reachable_from(operator, np.flatnonzero(law.support))
     # What the sampler is known to keep is left out on purpose: stationarity and reversibility are measured here.
-    matrix = restrict(operator, reached).matrix if len(reached) < operator.states else operator.to_dense()
-    chain = DenseOperator(matrix)
-    target = law.probabilities[reached]
+    chain = DenseOperator(restrict(operator, reached).matrix if len(reached) < len(every) else operator.to_dense())
     classes = communicating_classes(chain)
-    laws = stationary_laws(chain)
-    eigen = spectrum(chain)
+    laws = answers.to("stationary law", lambda: stationary_laws(chain)) or ()
     unique = laws[0].law if len(laws) == 1 else None
-    mixing = mixing_time(chain, epsilon)
-    record: dict[str, Any] = {
-        "states": chain.states,
-        "stationary_tv_to_target": None if unique is None else total_variation(unique, target),
-        "stationary_kl_to_target": None
-        if unique is None
-        else kullback_leibler(unique, target, law.log_probabilities[reached]),
-        "reversible": eigen.reversible,
-        "spectral_gap": eigen.gap,
-        "spectral_gap_interval": eigen.gap_interval,
-        "absolute_spectral_gap": eigen.absolute_gap,
-        "absolute_spectral_gap_interval": eigen.absolute_gap_interval,
-        "relaxation_time": eigen.relaxation_time,
-        "epsilon": epsilon,
-        "mixing_time": mixing.steps,
-        "mixing_time_certain": mixing.certain,
-        "mixing_time_reason": mixing.reason,
-        "mixing_time_bounds": {},
-        "bottleneck_ratio": None,
-        "closed_classes": len(laws),
-        "transient_states": len(classes.transient),
-        "periods": sorted(set(classes.closed_periods)),
-        "classes": [],
-    }
-    if unique is None:
-        record["classes"] = _classes(reached, laws, classes.closed_periods, target)
-    elif chain.states > 1:
-        bounds = _bounds(law, unique, eigen.reversible, eigen, epsilon, block_masks)
+    eigen = answers.to("spectrum", lambda: spectrum(chain), dense_seconds(chain.states, GAP_FLOPS), budget)
+    mixing = answers.to(
+        "mixing time", lambda: mixing_time(chain, epsilon), dense_seconds(chain.states, MIXING_FLOPS), budget
+    )
+    bounds: dict[str, tuple[float, float]] = {}
+    ratio = None
+    if unique is not None and chain.states > 1:
         if np.count_nonzero(unique > SMALLEST_MASS) > 1:
-            record["bottleneck_ratio"] = ratio = bottleneck_ratio(chain, unique).ratio
-            bounds = {"bottleneck": bottleneck_bounds(ratio, epsilon), **bounds}
-        record["mixing_time_bounds"] = bounds
-        if curve:
-            record["curve"] = _curve(chain, mixing.steps, unique)
-    return {name: plain(_finite(value)) for name, value in record.items()}
+            ratio = answers.to("bottleneck ratio", lambda: bottleneck_ratio(chain, unique).ratio)
+            bounds |= {} if ratio is None else {"bottleneck": bottleneck_bounds(ratio, epsilon)}
+        reversible = eigen is not None and eigen.reversible
+        bounds |= answers.to("bounds", lambda: _bounds(law, unique, reversible, eigen, epsilon, block_masks)) or {}
+    found = _Found(
+        chain,
+        reached,
+        law,
+        unique,
+        None if eigen is None else eigen.reversible,
+        eigen,
+        mixing,
+        bounds,
+        ratio,
+        [] if unique is not None or law is None else _classes(reached, laws, classes.closed_periods, law),
+        (len(classes.closed_members), len(classes.transient), sorted(set(classes.closed_periods))),
+    )
+    record = _record(found, epsilon, answers)
+    if curve and unique is not None:
+        steps = inf if mixing is None else mixing.steps
+        if mixing is None and record["mixing_time_interval"]:
+            steps = record["mixing_time_interval"][1] or record["mixing_time_interval"][0]
+        drawn = answers.to("curve", lambda: distance_curve(chain, steps, unique))
+        record |= {} if drawn is None else {"curve": drawn}
+    return _plain(record)
 
 
 def analyse_matrix_free(
-    law: JointLaw,
+    law: JointLaw | None,
     operator: TransitionOperator,
     alike: NDArray[np.int64],
     epsilon: float = 0.25,
@@ -145,7 +191,7 @@ def analyse_matrix_free(
     budget: float = inf,
     curve: bool = False,
 ) -> dict[str, Any]:
-    """The record of a chain that is too large for its matrix; irreducible, aperiodic and on all sequences.
+    """The record of a chain that is too large for its matrix; irreducible, aperiodic and on all states.
 
     Args:
         law, operator, epsilon, block_masks: as for `analyse`.
@@ -158,72 +204,114 @@ def analyse_matrix_free(
         As `analyse`, and ``residuals``: what bounds the error of the iterative results.
 
     Raises:
-        NotConverged: an iteration did not reach its tolerance.
+        NotConverged: not even a stationary law was found.
     """
+    answers = _Answers()
     residuals: dict[str, float] = {}
+    gaps: IterativeGaps | None
+    function = None
     if operator.reversible and operator.stationary is not None and operator.stationary.min() > SMALLEST_MASS:
-        gaps = lanczos_gaps(operator)
         stationary = operator.stationary
+        gaps = answers.to("spectrum", lambda: lanczos_gaps(operator))
+        function = None if gaps is None else gaps.function
         residuals["stationary law"] = float(np.abs(operator.propagate(stationary) - stationary).sum())
     else:
-        found, gaps = arnoldi_gaps(operator)
-        stationary = found.law
+        iterated, gaps = arnoldi_gaps(operator)
+        stationary = iterated.law
         # What follows would otherwise look for the law again, in the matrix.
-        operator = copy(operator)
-        operator.stationary = stationary
-        residuals["stationary law"] = found.residual
-    residuals["eigenvalues"] = gaps.residual
+        operator = operator.knowing(stationary)
+        residuals["stationary law"] = iterated.residual
+    if gaps is not None:
+        residuals["eigenvalues"] = gaps.residual
     began = perf_counter()
     operator.propagate(stationary)
     product, orbits = perf_counter() - began, int(alike.max()) + 1
-    estimate = mixing_seconds(product, orbits, STEPS_PER_RELAXATION * gaps.relaxation_interval[0])
-    steps: float | None = None
-    slowest, name = int(stationary.argmin()), "from the least likely state"
-    certain, reason = False, f"left out: about {estimate:.0f} s, above the budget of {budget:.0f} s"
-    if estimate <= budget:
-        mixing = mixing_time(operator, epsilon, alike=alike)
-        steps, certain, reason = mixing.steps, mixing.certain, mixing.reason
-        if mixing.worst_start is not None:
-            slowest, name = mixing.worst_start, "from the state that mixes last"
-    bounds = _bounds(law, stationary, bool(operator.reversible), gaps, epsilon, block_masks)
+    relaxation = 1.0 if gaps is None else gaps.relaxation_interval[0]
+    # Where the gap is not known, neither is the time that it takes: the search stops where the budget ends.
+    longest = None if gaps is not None else max(1, int(budget / max(mixing_seconds(product, orbits, 1), 1e-9)))
+    mixing = answers.to(
+        "mixing time",
+        lambda: mixing_time(operator, epsilon, maximum=longest, alike=alike),
+        mixing_seconds(product, orbits, STEPS_PER_RELAXATION * relaxation),
+        budget,
+    )
+    bounds = (
+        answers.to("bounds", lambda: _bounds(law, stationary, bool(operator.reversible), gaps, epsilon, block_masks))
+        or {}
+    )
     ratio = None
-    if gaps.function is not None and operator.states <= SWEEP_STATES:
-        ratio = sweep_ratio(operator, stationary, gaps.function)
-        bounds = {"bottleneck": bottleneck_bounds(ratio, epsilon), **bounds}
-    record = {
-        "states": operator.states,
-        "stationary_tv_to_target": total_variation(stationary, law.probabilities),
-        "stationary_kl_to_target": kullback_leibler(stationary, law.probabilities, law.log_probabilities),
-        "reversible": operator.reversible,
-        "spectral_gap": gaps.gap,
-        "spectral_gap_interval": gaps.gap_interval,
-        "absolute_spectral_gap": gaps.absolute_gap,
-        "absolute_spectral_gap_interval": gaps.absolute_gap_interval,
-        "relaxation_time": gaps.relaxation_time,
-        "epsilon": epsilon,
-        "mixing_time": steps,
-        "mixing_time_certain": certain,
-        "mixing_time_reason": reason,
-        "mixing_time_bounds": bounds,
-        "bottleneck_ratio": ratio,
-        "closed_classes": 1,
-        "transient_states": 0,
-        "periods": [1],
-        "classes": [],
-        "residuals": residuals,
-    }
+    if function is not None and operator.states <= SWEEP_STATES:
+        ratio = answers.to("bottleneck ratio", lambda: sweep_ratio(operator, stationary, function))
+        if ratio is not None:
+            bounds = {"bottleneck": bottleneck_bounds(ratio, epsilon), **bounds}
+    every = np.arange(operator.states)
+    found = _Found(operator, every, law, stationary, operator.reversible, gaps, mixing, bounds, ratio, [])
+    record = _record(found, epsilon, answers) | {"residuals": residuals}
     if curve:
-        until = gaps.relaxation_interval[0] if steps is None else steps
+        slowest, name = int(stationary.argmin()), "from the least likely state"
+        if mixing is not None and mixing.worst_start is not None:
+            slowest, name = mixing.worst_start, "from the state that mixes last"
+        # The curve takes two products a step, and no longer than the budget where the time itself was left out.
+        until = mixing.steps if mixing is not None else min(relaxation, max(1000.0, budget / (8 * max(product, 1e-9))))
         few = [slowest, int(stationary.argmax())]
-        record["curve"] = _curve(operator, until, stationary, few, (name, "from the likeliest state"))
-    return {name: plain(_finite(value)) for name, value in record.items()}
+        labels = (name, "from the likeliest state")
+        drawn = answers.to("curve", lambda: distance_curve(operator, until, stationary, few, labels))
+        record |= {} if drawn is None else {"curve": drawn}
+    return _plain(record)
+
+
+def _record(found: _Found, epsilon: float, answers: _Answers) -> dict[str, Any]:
+    """The fields that both methods give; see `analyse`."""
+    gaps, mixing, stationary = found.gaps, found.mixing, found.stationary
+    distance = divergence = None
+    if stationary is not None and found.law is not None:
+        target, logarithms = (
+            values[found.reached] for values in (found.law.probabilities, found.law.log_probabilities)
+        )
+        distance, divergence = total_variation(stationary, target), kullback_leibler(stationary, target, logarithms)
+    order = np.empty(0, np.int64) if stationary is None else np.argsort(-stationary, kind="stable")[:LIKELIEST]
+    masses = [] if stationary is None else stationary[order].tolist()
+    closed, transient, periods = found.counts
+    return {
+        "states": found.chain.states,
+        "stationary_tv_to_target": distance,
+        "stationary_kl_to_target": divergence,
+        "likeliest": [[state, mass] for state, mass in zip(found.reached[order].tolist(), masses, strict=True)],
+        "reversible": found.reversible,
+        "spectral_gap": None if gaps is None else gaps.gap,
+        "spectral_gap_interval": None if gaps is None else gaps.gap_interval,
+        "absolute_spectral_gap": None if gaps is None else gaps.absolute_gap,
+        "absolute_spectral_gap_interval": None if gaps is None else gaps.absolute_gap_interval,
+        "relaxation_time": None if gaps is None else gaps.relaxation_time,
+        "epsilon": epsilon,
+        "mixing_time": None if mixing is None else mixing.steps,
+        "mixing_time_certain": mixing is not None and mixing.certain,
+        "mixing_time_reason": answers.missing.get("mixing time") if mixing is None else mixing.reason,
+        "mixing_time_interval": _interval(mixing, found.bounds),
+        "mixing_time_bounds": found.bounds,
+        "bottleneck_ratio": found.bottleneck,
+        "closed_classes": closed,
+        "transient_states": transient,
+        "periods": periods,
+        "classes": found.classes,
+        "missing": answers.missing,
+    }
+
+
+def _interval(mixing: MixingTime | None, bounds: dict[str, tuple[float, float]]) -> tuple[float, float] | None:
+    """Between which numbers of steps the mixing time lies; None where the chain never mixes."""
+    if mixing is not None and mixing.certain:
+        return (mixing.steps, mixing.steps) if mixing.steps < inf else None
+    low = max((lower for lower, _ in bounds.values()), default=0.0)
+    high = min((upper for _, upper in bounds.values()), default=inf)
+    return (ceil(low) if isfinite(low) else low, ceil(high) if isfinite(high) else high)
 
 
 def _bounds(
-    law: JointLaw,
+    law: JointLaw | None,
     stationary: Array,
     reversible: bool,
-    gaps: Spectrum | IterativeGaps,
+    gaps: Gaps | None,
     epsilon: float,
     block_masks: MaskLaw | None,
 ) -> dict[str, tuple[float, float]]:
@@ -231,28 +319,30 @@ def _bounds(
     bounds: dict[str, tuple[float, float]] = {}
     minimum = float(stationary.min())
     # Exact block Gibbs keeps the law, which knows the logarithm of masses that no float holds.
-    tiny = block_masks is not None and law.has_tiny_masses
+    tiny = block_masks is not None and law is not None and law.has_tiny_masses
     if minimum == 0 and not tiny:
         return bounds
-    logarithm = law.log_minimum_mass if tiny else log(minimum)
-    if reversible:
+    logarithm = law.log_minimum_mass if tiny and law is not None else log(minimum)
+    if reversible and gaps is not None:
         bounds["relaxation time"] = relaxation_time_bounds(gaps.relaxation_interval, minimum, epsilon, logarithm)
-    if block_masks is not None:
-        # C_P = 1/gap for block dynamics, and every upper bound on C_AT is rigorous.
-        poincare = gaps.poincare_interval[1]
-        if tiny:
-            constant = poincare * -logarithm  # the limit of the bracket
-        elif len(stationary) <= CHANNEL_STATES:
-            constant = min(tensorization_upper_bounds(MaskingChannel(law, block_masks), poincare).values())
-        else:
-            constant = poincare * complete_graph_factor(minimum)
-        bounds["entropy contraction"] = entropy_contraction_bounds(constant, minimum, epsilon, logarithm)
+    if block_masks is not None and law is not None:
+        if gaps is not None:
+            # C_P = 1/gap for block dynamics, and every upper bound on C_AT is rigorous.
+            poincare = gaps.poincare_interval[1]
+            if tiny:
+                constant = poincare * -logarithm  # the limit of the bracket
+            elif len(stationary) <= CHANNEL_STATES:
+                constant = min(tensorization_upper_bounds(MaskingChannel(law, block_masks), poincare).values())
+            else:
+                constant = poincare * complete_graph_factor(minimum)
+            bounds["entropy contraction"] = entropy_contraction_bounds(constant, minimum, epsilon, logarithm)
         if block_masks.uniform_size == 1:
             bounds["Dobrushin"] = (0.0, dobrushin(TableConditionals(law)).mixing_time_bound(epsilon))
     return bounds
 
 
-def _classes(reached: NDArray[np.int64], laws: Any, periods: tuple[int, ...], target: Array) -> list[dict[str, Any]]:
+def _classes(reached: NDArray[np.int64], laws: Any, periods: tuple[int, ...], law: JointLaw) -> list[dict[str, Any]]:
+    target = law.probabilities[reached]
     found = [
         {
             "states": len(entry.states),
@@ -266,70 +356,16 @@ def _classes(reached: NDArray[np.int64], laws: Any, periods: tuple[int, ...], ta
     return sorted(found, key=lambda entry: -entry["target_mass"])[:CLASSES_LISTED]
 
 
-def _curve(
-    chain: TransitionOperator,
-    steps: float,
-    stationary: Array,
-    starts: list[int] | None = None,
-    labels: tuple[str, str] = ("worst start", "best start"),
-) -> dict[str, Any]:
-    """Largest and smallest distance over the starts (all by default) until well after the mixing time."""
-    last = 4 * int(steps) + 4 if steps < inf else 1000
-    found = total_variation_curve(chain, geometric_times(last, 50), starts)
-    return {
-        "times": found.times,
-        "worst": found.distances.max(axis=1),
-        "best": found.distances.min(axis=1),
-        "labels": labels,
-        "stationary_minimum": float(stationary[stationary > 0].min()),
-    }
+def _plain(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain data; infinite numbers as None, at any depth: strict JSON has no infinity."""
+    return {name: plain(_finite(value)) for name, value in record.items()}
 
 
 def _finite(value: Any) -> Any:
-    """Infinite numbers as None, at any depth: strict JSON has no infinity."""
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not isfinite(value):
         return None
     if isinstance(value, Mapping):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(entry) for entry in value]
     return value
-
-
-def draw_curve(record: Mapping[str, Any], title: str) -> Figure:
-    """The total-variation curve of a record that was made with ``curve``, and the bounds on its mixing time."""
-    figure, (axes,) = new_figure(1, 1, 7.0, 4.4)
-    curve = record["curve"]
-    times = np.maximum(np.array(curve["times"], dtype=float), 0.5)  # step 0 is drawn at the left edge
-    axes.plot(times, curve["worst"], MARKERS[0], color=COLOURS[0], label=f"exact, {curve['labels'][0]}")
-    best = f"exact, {curve['labels'][1]}"
-    axes.plot(times, curve["best"], MARKERS[1], color=COLOURS[7], label=best, markersize=3)
-    if record["reversible"] and record["relaxation_time"] is not None:
-        decay = np.exp(np.arange(0, curve["times"][-1] + 1) * log(max(1 - record["absolute_spectral_gap"], 1e-300)))
-        steps = np.maximum(np.arange(len(decay)), 0.5)
-        axes.plot(steps, 0.5 * decay, DASHES[1], color=COLOURS[1], label="lower bound from the gap")
-        upper = np.minimum(1.0, 0.5 * decay / np.sqrt(curve["stationary_minimum"]))
-        axes.plot(steps, upper, DASHES[2], color=COLOURS[2], label="upper bound from the gap")
-    axes.axhline(record["epsilon"], color="0.4", linewidth=0.8)
-    if record["mixing_time"] is not None:
-        axes.axvline(record["mixing_time"], color="0.4", linewidth=0.8)
-        axes.annotate(
-            f"t_mix({record['epsilon']:g}) = {record['mixing_time']}",
-            (record["mixing_time"], record["epsilon"]),
-            xytext=(5, 5),
-            textcoords="offset points",
-        )
-    for index, (name, (lower, upper)) in enumerate(record["mixing_time_bounds"].items()):
-        height = 0.94 - 0.07 * index
-        for value, marker in ((lower, ">"), (upper, "<")):
-            if value:
-                axes.plot([value], [height], marker, color=COLOURS[3 + index], markersize=7)
-        low, high = ("0" if not lower else f"{lower:.4g}"), ("∞" if upper is None else f"{upper:.4g}")
-        axes.plot([], [], "d", color=COLOURS[3 + index], label=f"{name}: {low} ≤ t_mix ≤ {high}")
-    axes.set_xscale("log")
-    axes.set_ylim(0, 1.02)
-    axes.set_xlabel("steps t")
-    axes.set_ylabel("total variation to the stationary law")
-    axes.set_title(plain_text(title))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,21 +100,57 @@ def _hmm(spec: ModelSpec) -> JointLaw:
     return hidden_markov_sequence(tilted(spec.symbols, spec.field), chain, chain, spec.sites)
 
 
-MODELS: dict[str, Callable[[ModelSpec], JointLaw]] = {
-    "ising": _ising,
-    "curie-weiss": lambda spec: curie_weiss(spec.sites, spec.coupling, spec.field),
-    "strong-clique": lambda spec: strong_clique(spec.sites, spec.clique, spec.coupling, spec.field),
-    "random-ising": lambda spec: random_ising(spec.sites, np.random.default_rng(spec.seed), spec.coupling),
-    "potts": _potts,
-    "product": lambda spec: product_law(np.tile(tilted(spec.symbols, spec.field), (spec.sites, 1))),
-    "mixture": _mixture,
-    "markov": lambda spec: markov_sequence(
-        tilted(spec.symbols, spec.field), sticky(spec.symbols, spec.coupling), spec.sites
+class Model(NamedTuple):
+    """A named law, and the fields of `ModelSpec` that it looks at."""
+
+    build: Callable[[ModelSpec], JointLaw]
+    uses: frozenset[str]
+
+
+def _model(build: Callable[[ModelSpec], JointLaw], uses: str) -> Model:
+    return Model(build, frozenset(uses.split()))
+
+
+MODELS = {
+    "ising": _model(_ising, "sites graph coupling field"),
+    "curie-weiss": _model(lambda spec: curie_weiss(spec.sites, spec.coupling, spec.field), "sites coupling field"),
+    "strong-clique": _model(
+        lambda spec: strong_clique(spec.sites, spec.clique, spec.coupling, spec.field), "sites clique coupling field"
     ),
-    "hmm": _hmm,
-    "parity": lambda spec: parity_law(spec.sites),
-    "random": lambda spec: random_law(spec.sites, spec.symbols, np.random.default_rng(spec.seed)),
+    "random-ising": _model(
+        lambda spec: random_ising(spec.sites, np.random.default_rng(spec.seed), spec.coupling), "sites coupling seed"
+    ),
+    "potts": _model(_potts, "sites symbols graph coupling field"),
+    "product": _model(
+        lambda spec: product_law(np.tile(tilted(spec.symbols, spec.field), (spec.sites, 1))), "sites symbols field"
+    ),
+    "mixture": _model(_mixture, "sites symbols coupling field"),
+    "markov": _model(
+        lambda spec: markov_sequence(tilted(spec.symbols, spec.field), sticky(spec.symbols, spec.coupling), spec.sites),
+        "sites symbols coupling field",
+    ),
+    "hmm": _model(_hmm, "sites symbols coupling field"),
+    "parity": _model(lambda spec: parity_law(spec.sites), "sites"),
+    "random": _model(
+        lambda spec: random_law(spec.sites, spec.symbols, np.random.default_rng(spec.seed)), "sites symbols seed"
+    ),
 }
+
+RANDOM_GRAPHS = frozenset({"random-regular"})
+"""Graphs that are drawn from the seed."""
+
+
+def used_fields(model: str, graph: str) -> frozenset[str]:
+    """The fields of `ModelSpec` that make a difference to a model.
+
+    Raises:
+        InvalidInput: an unknown model.
+    """
+    if model not in MODELS:
+        raise InvalidInput("model", model, "one of " + ", ".join(MODELS))
+    uses = MODELS[model].uses
+    return uses | {"seed"} if "graph" in uses and graph in RANDOM_GRAPHS else uses
+
 
 BINARY = frozenset({"ising", "curie-weiss", "strong-clique", "random-ising", "parity"})
 """Models whose alphabet is {-1, +1}, whatever ``symbols`` says."""
@@ -126,14 +163,13 @@ def build_law(spec: ModelSpec) -> JointLaw:
         InvalidInput: an unknown model or graph, or a value that the model does not allow.
         ExceedsMemory: the table would not fit.
     """
-    if spec.model not in MODELS:
-        raise InvalidInput("model", spec.model, "one of " + ", ".join(MODELS))
+    used_fields(spec.model, spec.graph)
     for name, value in (("coupling", spec.coupling), ("field", spec.field)):
         if not np.isfinite(value):
             raise InvalidInput(name, value, "a finite number is needed")
     # Before graphs are built and alphabets listed: their sizes are those of the law.
     require_states(spec.sites, 2 if spec.model in BINARY else spec.symbols)
-    return MODELS[spec.model](spec)
+    return MODELS[spec.model].build(spec)
 
 
 def load_ising(couplings: Path, fields: Path | None) -> IsingLaw:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.chains.models import ModelSpec
-from theory.chains import TransitionOperator
+from theory.chains import SparseOperator, TransitionOperator, communicating_classes
 from theory.chains.lanczos import KEPT_BYTES
+from theory.chains.operator import MatrixOperator
 from theory.laws import JointLaw
 from theory.masks import MaskLaw
 from theory.memory import format_bytes
@@ -31,11 +32,16 @@ from theory.symmetry import (
     symmetry_violation,
 )
 
+Array = NDArray[np.float64]
+
 DENSE_STATES = 2048
 """Up to this many states the dense method takes seconds and tells more."""
 
 DENSE_FLOPS = 2e10
 """Floating-point operations per second that the estimate for dense products assumes."""
+
+GAP_FLOPS, MIXING_FLOPS = 10, 60
+"""Operations for eigenvalues, and for some 30 products of doubling and descent, in units of S^3."""
 
 FOLLOWED = 0.1
 """Part of the orbits whose starts are followed until the others are settled, about, for estimates of the time."""
@@ -96,6 +102,11 @@ def dense_memory(states: int) -> float:
     return 8 * 8.0 * states * states
 
 
+def dense_seconds(states: int, flops: float) -> float:
+    """Rough seconds of so many S^3 operations."""
+    return flops * float(states) ** 3 / DENSE_FLOPS
+
+
 def matrix_free_memory(states: int) -> float:
     """Bytes of the matrix-free method: a few dozen vectors, those that the gap takes, and a block of starts."""
     return 8.0 * states * 48 + min(8.0 * states * GAP_PRODUCTS, KEPT_BYTES) + 2.0**28
@@ -127,11 +138,29 @@ def symmetries(law: JointLaw, spec: ModelSpec | None) -> SymmetryGroup:
     return find_automorphisms(law, budget=2000)
 
 
-def _seconds_of_a_product(operator: TransitionOperator, law: JointLaw) -> float:
+def plan_matrix(operator: MatrixOperator) -> ChainPlan:
+    """Choose the method for a chain that is given as a matrix."""
+    states = operator.states
+    if states <= DENSE_STATES or not isinstance(operator, SparseOperator):
+        return _dense_plan(states, f"{states} states are few" if states <= DENSE_STATES else "the matrix is held")
+    classes = communicating_classes(operator)
+    if not (classes.irreducible and classes.aperiodic):
+        return _dense_plan(states, "the chain is not one aperiodic class")
+    row = _seconds_of_a_product(operator, np.full(states, 1 / states))
+    reason = f"{states} states in a sparse matrix, which are one aperiodic class"
+    return ChainPlan("matrix-free", reason, matrix_free_memory(states), row, np.arange(states))
+
+
+def _dense_plan(states: int, reason: str) -> ChainPlan:
+    seconds = dense_seconds(states, GAP_FLOPS + MIXING_FLOPS)
+    return ChainPlan("dense", reason, dense_memory(states), seconds, None)
+
+
+def _seconds_of_a_product(operator: TransitionOperator, law: Array) -> float:
     """Seconds of nu P; the first call, which may load compiled code, counts only where it is long."""
     for _ in range(2):
         start = time.perf_counter()
-        operator.propagate(law.probabilities)
+        operator.propagate(law)
         taken = time.perf_counter() - start
         if taken > LONG_PRODUCT:
             break
@@ -148,13 +177,10 @@ def plan_chain(
 ) -> ChainPlan:
     """Choose the method for a chain; see the module's description."""
     states = operator.states
-    flops = (10 + 60) * float(states) ** 3  # eigenvalues; about 30 products of doubling and descent
-    memory, seconds = dense_memory(states), flops / DENSE_FLOPS
     if states <= DENSE_STATES:
-        return ChainPlan("dense", f"{states} states are few", memory, seconds, None)
+        return _dense_plan(states, f"{states} states are few")
     if not surely_irreducible(law, sampler, masks, temperature):
-        reason = "whether the chain is irreducible can only be told from its matrix"
-        return ChainPlan("dense", reason, memory, seconds, None)
+        return _dense_plan(states, "whether the chain is irreducible can only be told from its matrix")
     group = symmetries(law, spec)
     if group.generators and symmetry_violation(operator, group) <= SYMMETRIC:
         alike = orbits(group).labels
@@ -162,5 +188,5 @@ def plan_chain(
     else:
         alike = np.arange(states)
         reason = f"{states} states; no symmetry that the sampler shares"
-    row = _seconds_of_a_product(operator, law)
+    row = _seconds_of_a_product(operator, law.probabilities)
     return ChainPlan("matrix-free", reason, matrix_free_memory(states), row, alike)

@@ -7,8 +7,10 @@ from math import inf
 from typing import Any
 
 from experiments.chains.analysis import analyse, analyse_matrix_free
+from experiments.chains.inputs import name_of_state
 from experiments.chains.models import ModelSpec, build_chain, build_masks
-from experiments.chains.plan import ChainPlan, plan_chain
+from experiments.chains.plan import ChainPlan, plan_chain, plan_matrix
+from theory.chains.operator import MatrixOperator
 from theory.laws import JointLaw
 from theory.masks import MaskLaw
 from theory.memory import require_memory
@@ -33,7 +35,7 @@ def chain_record(
         epsilon: total variation that counts as mixed.
         spec: where the law comes from, if it has a name: its symmetries are then known.
         curve: whether to add total-variation curves.
-        budget: seconds; a mixing time of a large chain that would take longer is left out.
+        budget: seconds; a mixing time or a spectrum that would take longer is left out.
         planned: told of the plan before anything large is computed; may refuse it.
 
     Returns:
@@ -50,7 +52,35 @@ def chain_record(
     planned(plan)
     if plan.alike is None:
         require_memory(plan.memory, "sites", law.sites, "the dense analysis of the chain")
-        record = analyse(law, operator, epsilon, block_masks, curve)
+        record = analyse(law, operator, epsilon, block_masks, curve, budget)
     else:
         record = analyse_matrix_free(law, operator, plan.alike, epsilon, block_masks, budget, curve)
+    record["likeliest"] = [[name_of_state(at, law.sites, law.symbols), mass] for at, mass in record["likeliest"]]
     return {"method": plan.method, **record}
+
+
+def matrix_record(
+    operator: MatrixOperator,
+    epsilon: float = 0.25,
+    *,
+    curve: bool = False,
+    budget: float = inf,
+    planned: Callable[[ChainPlan], None] = lambda plan: None,
+) -> dict[str, Any]:
+    """As `chain_record`, for a chain that is given as a matrix and aims at no law.
+
+    Returns:
+        The same fields, and ``renormalised``: the largest deviation of a row sum from 1 that was divided away.
+
+    Raises:
+        ExceedsMemory: the analysis would not fit in memory.
+    """
+    plan = plan_matrix(operator)
+    planned(plan)
+    if plan.alike is None:
+        require_memory(plan.memory, "states", operator.states, "the dense analysis of the chain")
+        record = analyse(None, operator, epsilon, curve=curve, budget=budget)
+    else:
+        record = analyse_matrix_free(None, operator, plan.alike, epsilon, budget=budget, curve=curve)
+    record["likeliest"] = [[f"state {at}", mass] for at, mass in record["likeliest"]]
+    return {"method": plan.method, "renormalised": operator.renormalised, **record}

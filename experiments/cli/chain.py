@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -19,6 +21,17 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--table", type=_FILE, help="A law of your own: .npy of shape (q,)*N that sums to 1. Replaces --model.")
 @click.option("--couplings", type=_FILE, help="Your own Ising model: J.npy, symmetric [N, N]. Replaces --model.")
 @click.option("--fields", type=_FILE, help="With --couplings: h.npy, [N].")
+@click.option(
+    "--edges",
+    type=_FILE,
+    help="Your own Ising network: lines 'node node [coupling]', or .graphml. --coupling and --field fill in.",
+)
+@click.option(
+    "--transition",
+    type=_FILE,
+    help="Any Markov chain: P.npy, or P.npz (sparse too), rows sum to 1. Replaces model and sampler.",
+)
+@click.option("--normalise", is_flag=True, help="With --transition: divide every row by its sum, whatever that is.")
 @click.option("--graph", default="cycle", show_default=True, help="cycle, path, complete, grid, torus, star, ...")
 @click.option("--sites", type=int, default=8, show_default=True, help="N.")
 @click.option("--symbols", type=int, default=2, show_default=True, help="q, for models with a free alphabet.")
@@ -48,134 +61,146 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     default=900.0,
     show_default=True,
     metavar="SECONDS",
-    help="Leave out a mixing time of a large chain that would take longer.",
+    help="Leave out a mixing time or a spectrum that would take longer.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--plot", type=_FILE, help="Draw the total-variation curve with the bounds (.svg, .png or .pdf).")
-def chain(
-    model: str,
-    table: Path | None,
-    couplings: Path | None,
-    fields: Path | None,
-    graph: str,
-    sites: int,
-    symbols: int,
-    coupling: float,
-    field: float,
-    clique: int,
-    seed: int,
-    sampler: str,
-    k: int | None,
-    masks: str | None,
-    temperature: float,
-    epsilon: float,
-    explain: bool,
-    budget: float,
-    as_json: bool,
-    plot: Path | None,
-) -> None:
+@click.pass_context
+def chain(context: click.Context, /, **options: Any) -> None:
     """Analyse one sampler on one law: stationary law, gap, exact mixing time, bounds.
 
-    The mixing time is the worst case over all starting sequences. In JSON, a number that does not exist (a chain that
-    never mixes, a bound that does not apply) is null.
+    The first line is the answer; the details follow. The mixing time is the worst case over all starting sequences. In
+    JSON, a number that does not exist (a chain that never mixes, a bound that does not apply) is null.
     """
-    import json
-
-    from experiments.chains.analysis import draw_curve
-    from experiments.chains.models import ModelSpec, build_law, build_masks, load_ising
-    from experiments.chains.plan import ChainPlan
-    from experiments.chains.record import chain_record
+    from experiments.chains.curve import draw_curve
+    from experiments.cli.output import show_json
     from experiments.figures import render, style
     from experiments.files import write_atomically
     from theory.errors import InvalidInput
-    from theory.laws import load_table
 
-    if not 0 < epsilon < 1:
-        raise InvalidInput("--epsilon", epsilon, "must lie strictly between 0 and 1")
+    plot = options["plot"]
+    given = {name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    if not 0 < options["epsilon"] < 1:
+        raise InvalidInput("--epsilon", options["epsilon"], "must lie strictly between 0 and 1")
     if plot is not None and plot.suffix not in {".svg", ".png", ".pdf"}:
         raise InvalidInput("--plot", str(plot), "the name must end in .svg, .png or .pdf")
-    if k is not None and masks is not None:
-        raise InvalidInput("--masks", masks, "give either --k or --masks")
-    if table is not None and couplings is not None:
-        raise InvalidInput("--table", str(table), "give either --table or --couplings")
-    if fields is not None and couplings is None:
-        raise InvalidInput("--fields", str(fields), "goes with --couplings")
-
-    spec = None
-    if table is not None:
-        law = load_table(table)
-    elif couplings is not None:
-        law = load_ising(couplings, fields)
+    _refuse_without_effect(options, given)
+    record, title = _analysed(options)
+    if plot is not None and "curve" in record:
+        with style():
+            figure = draw_curve(record, title)
+        write_atomically(plot, render(figure, plot.suffix[1:]))
+    if options["as_json"]:
+        show_json(record)
     else:
-        spec = ModelSpec(model, sites, symbols, graph, coupling, field, clique, seed)
-        law = build_law(spec)
-    text = f"k={k}" if k is not None else masks
-    mask_law = None if text is None else build_masks(text, law.sites)
+        _print(record, title)
+    if plot is not None and "curve" not in record:
+        reason = record["missing"].get("curve", record["mixing_time_reason"])
+        raise InvalidInput("--plot", str(plot), f"there is no curve to draw ({reason})")
+
+
+_LAW = ("model", "graph", "sites", "symbols", "coupling", "field", "clique", "seed")
+_SAMPLER = ("sampler", "k", "masks", "temperature")
+_SOURCES = ("table", "couplings", "edges", "transition")
+
+
+def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
+    """An option that would be read and not used is a misunderstanding: say so."""
+    from experiments.chains.models import used_fields
+    from theory.errors import InvalidInput
+
+    def option(name: str) -> str:
+        return f"--{name}"
+
+    sources = [name for name in _SOURCES if options[name] is not None]
+    if len(sources) > 1:
+        raise InvalidInput(option(sources[0]), str(options[sources[0]]), f"give either it or {option(sources[1])}")
+    for name, needed in (("fields", "couplings"), ("normalise", "transition")):
+        if name in given and options[needed] is None:
+            raise InvalidInput(option(name), str(options[name]), f"goes with {option(needed)}")
+    if options["k"] is not None and options["masks"] is not None:
+        raise InvalidInput("--masks", options["masks"], "give either --k or --masks")
+    used = {"coupling", "field"} if sources == ["edges"] else set()
+    why = f"with {option(sources[0])}" if sources else f"on the model {options['model']}"
+    if not sources:
+        used = {"model", *used_fields(options["model"], options["graph"])}
+    if sources != ["transition"]:
+        used.update(_SAMPLER)
+    for name in (*_LAW, *_SAMPLER):
+        if name in given - used:
+            raise InvalidInput(option(name), options[name], f"has no effect {why}; leave it out")
+
+
+def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The record, and what it is about."""
+    from experiments.chains.inputs import load_network, load_transition
+    from experiments.chains.models import ModelSpec, build_law, build_masks, load_ising
+    from experiments.chains.plan import ChainPlan
+    from experiments.chains.record import chain_record, matrix_record
+    from experiments.cli.output import say
+    from theory.laws import JointLaw, load_table
 
     def planned(plan: ChainPlan) -> None:
-        if explain:
+        if options["explain"]:
             for line in plan.lines():
-                click.echo(line, err=True)
+                say(line, err=True)
 
+    epsilon, budget, curve = options["epsilon"], options["budget"], options["plot"] is not None
+    if options["transition"] is not None:
+        operator = load_transition(options["transition"], options["normalise"])
+        name = options["transition"].name
+        found = matrix_record(operator, epsilon, curve=curve, budget=budget, planned=planned)
+        return {"transition": name, **found}, f"the chain of {name}, {operator.states} states"
+    spec, names = None, None
+    law: JointLaw
+    if options["table"] is not None:
+        law = load_table(options["table"])
+    elif options["couplings"] is not None:
+        law = load_ising(options["couplings"], options["fields"])
+    elif options["edges"] is not None:
+        law, names = load_network(options["edges"], options["coupling"], options["field"])
+    else:
+        spec = ModelSpec(**{name: options[name] for name in _LAW})
+        law = build_law(spec)
+    sampler = options["sampler"]
+    text = options["masks"] if options["k"] is None else f"k={options['k']}"
+    masks = None if text is None else build_masks(text, law.sites)
     found = chain_record(
         law,
         sampler,
-        mask_law,
-        temperature,
+        masks,
+        options["temperature"],
         epsilon,
         spec=spec,
-        curve=plot is not None,
+        curve=curve,
         budget=budget,
         planned=planned,
     )
-    record = {
+    about = {
         "law": law.name,
         "sites": law.sites,
         "symbols": law.symbols,
         "sampler": sampler,
         "masks": text,
-        "temperature": temperature,
-        **found,
+        "temperature": options["temperature"],
+        **({} if names is None else {"site_names": names}),
     }
-    title = f"{sampler}{'' if text is None else ' ' + text} on {law.name}, N = {law.sites}"
-    if plot is not None:
-        if "curve" not in record:
-            raise InvalidInput("--plot", str(plot), f"there is no curve to draw ({record['mixing_time_reason']})")
-        with style():
-            figure = draw_curve(record, title)
-        write_atomically(plot, render(figure, plot.suffix[1:]))
-    if as_json:
-        click.echo(json.dumps(record))
-        return
-    _print(record, title)
+    return {**about, **found}, f"{sampler}{'' if text is None else ' ' + text} on {law.name}, N = {law.sites}"
 
 
-def _print(record: dict[str, object], title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+def _print(record: dict[str, Any], title: str) -> None:
+    from experiments.chains.answer import answer, details
+    from experiments.cli.output import say, show_table
     from experiments.report import format_number
 
-    table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
-    table.add_column(style="dim")
-    table.add_column()
-    for name, value in record.items():
-        if name in {"curve", "classes", "mixing_time_bounds", "residuals"} or value == []:
-            continue
-        if name.endswith("_interval") and record[name.removesuffix("_interval")] is not None:
-            continue  # the digits that are shown are known
-        table.add_row(name.replace("_", " "), format_number(value))
-    bounds = record["mixing_time_bounds"]
-    assert isinstance(bounds, dict)
-    for name, (lower, upper) in bounds.items():
-        table.add_row(f"bound by {name}", f"{format_number(lower)} .. {format_number(upper)} steps")
-    Console().print(table)
-    classes = record["classes"]
-    assert isinstance(classes, list)
-    if classes:
-        listing = Table(box=None, pad_edge=False, title="closed classes, heaviest first", title_justify="left")
-        for column in classes[0]:
-            listing.add_column(column.replace("_", " "), justify="right")
-        for entry in classes:
-            listing.add_row(*(format_number(value) for value in entry.values()))
-        Console().print(listing)
+    say(f"{title}: {answer(record)}")
+    rows = []
+    for name, value, meaning in details(record):
+        ends = isinstance(value, tuple)
+        shown = f"{format_number(value[0])} .. {format_number(value[1])}" if ends else format_number(value)
+        rows.append((name, shown, meaning))
+    show_table(("", "", ""), rows)
+    if record["classes"]:
+        columns = [name.replace("_", " ") for name in record["classes"][0]]
+        listed = [[format_number(value) for value in entry.values()] for entry in record["classes"]]
+        show_table(columns, listed, columns, "closed classes, heaviest first")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import quantecon
 
-from experiments.chains.analysis import analyse, draw_curve
+from experiments.chains.analysis import analyse
+from experiments.chains.curve import draw_curve
 from experiments.chains.models import ModelSpec, build_chain, build_law, build_masks
 from theory.conditionals import TableConditionals
 from theory.laws import JointLaw, parity_law, product_law

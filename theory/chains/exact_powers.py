@@ -164,8 +164,22 @@ def exact_mixing_time(matrix: Array, starts: NDArray[np.int64] | Array, epsilon:
         bits += bits // 2
 
 
+def exact_distances(matrix: Array, epsilon: float) -> Array:
+    """d_x(2^j) of every start x, for j = 0, 1, ... until it is below ``epsilon`` everywhere, [J, S].
+
+    Raises:
+        TooLong, ExceedsMemory: as for `exact_mixing_time`.
+    """
+    bits = FIRST_BITS
+    while True:
+        found = _Search(matrix, np.arange(len(matrix)), epsilon, bits).powers_of_two()
+        if found is not None:
+            return found
+        bits += bits // 2
+
+
 class _Search:
-    """One search with so many bits; `run` returns None where more are needed."""
+    """One search with so many bits; `run` and `powers_of_two` return None where more are needed."""
 
     def __init__(self, matrix: Array, starts: NDArray[np.int64] | Array, epsilon: float, bits: int) -> None:
         self.numbers = FixedPoint(len(matrix), bits)
@@ -225,6 +239,17 @@ class _Search:
                 reached, reached_error, high = distances.max(), error, low + (1 << step)
         certain = reached + reached_error <= bound < previous - previous_error
         return ExactTime(high, reached / one, previous / one, worst, certain, self.numbers.bits)
+
+    def powers_of_two(self) -> Array | None:
+        """Distances of the starts at times 1, 2, 4, ..., [J, R]."""
+        levels = self._levels()
+        if levels is None:
+            return None
+        law = self.rung(levels[1])[:, 0]
+        one = 1 << self.numbers.bits
+        return np.array(
+            [[value / one for value in self.numbers.excess(self.rung(j), law)] for j in range(levels[0] + 1)]
+        )
 
     def _levels(self) -> tuple[int, int] | None:
         """The first level with d(2^level) <= eps as far as float64 sees, and one at which the rows are equal.

@@ -1,0 +1,155 @@
+"""What a chain is made of, from files: transition matrices, and networks whose sites have names.
+
+*Transition matrices*: ``.npy`` holds a row-stochastic array; ``.npz`` holds one too, or a sparse matrix as
+`scipy.sparse.save_npz` writes it.
+
+*Networks*: an Ising model with a site for each node. In an edge list every line names two nodes and, optionally, the
+coupling of their edge, separated by spaces, tabs or commas; ``#`` begins a comment. In GraphML an edge may carry
+``coupling`` (or ``weight``) and a node ``field``. What a file does not say has the value given with it.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+
+from theory.chains import DenseOperator, SparseOperator
+from theory.chains.operator import MatrixOperator
+from theory.errors import InvalidInput
+from theory.files import read_regular, read_text
+from theory.laws import IsingLaw, ising, open_numbers
+from theory.memory import require_memory
+
+LARGEST_NETWORK = 2**24
+"""Bytes of a network file; a larger one has more nodes than any exact method takes."""
+
+SYMBOLS = {2: "-+"}
+"""How the symbols of an Ising spin are written."""
+
+
+def load_transition(path: Path, normalise: bool = False) -> MatrixOperator:
+    """The chain whose matrix is stored in a file.
+
+    Args:
+        path: ``.npy`` or ``.npz``.
+        normalise: divide every row by its sum, whatever that is.
+
+    Raises:
+        InvalidInput: no such file, another format, a damaged file, or no matrix of transition probabilities.
+        ExceedsMemory: the matrix would not fit.
+    """
+    if path.suffix != ".npz":
+        stored: Any = open_numbers(path, "transition")
+        require_memory(2.0 * 8 * stored.size, "transition", str(path), "the transition matrix")
+    else:
+        stored = _open_archive(path)
+    try:
+        kind = DenseOperator if isinstance(stored, np.ndarray) else SparseOperator
+        return kind(stored, normalise=normalise)
+    except InvalidInput as error:
+        remedy = error.allowed.replace("give DenseOperator(matrix, normalise=True)", "add --normalise")
+        raise InvalidInput(f"{error.argument} in {path}", error.value, remedy) from None
+
+
+def _open_archive(path: Path) -> Any:
+    named = f"transition file {path}"
+    if not path.is_file():
+        raise InvalidInput(named, "missing", "there is no such file")
+    try:
+        content = read_regular(path)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = {entry.filename.removesuffix(".npy") for entry in archive.infolist()}
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+        require_memory(3.0 * unpacked, "transition", str(path), "the transition matrix")
+        if {"format", "shape", "data"} <= names:
+            from scipy.sparse import load_npz
+
+            return load_npz(io.BytesIO(content))
+        if len(names) != 1:
+            raise InvalidInput(named, f"{len(names)} arrays", "one array, or one sparse matrix of scipy, is needed")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return arrays[next(iter(names))]
+    except InvalidInput:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, TypeError) as error:
+        raise InvalidInput(named, "unreadable", f"not a readable .npz file ({error})") from None
+
+
+def load_network(path: Path, coupling: float, field: float) -> tuple[IsingLaw, list[str]]:
+    """The Ising model on a network, and the names of its sites in their order.
+
+    Args:
+        path: an edge list, or GraphML where the name ends in ``.graphml``.
+        coupling, field: where the file names none.
+
+    Raises:
+        InvalidInput: no such file, a file that cannot be read, a coupling that is no number, an edge from a node to
+            itself or given twice, or no edge at all.
+        ExceedsMemory: the law would not fit.
+    """
+    named = f"edges file {path}"
+    text = read_text(path, "edges file", LARGEST_NETWORK)
+    graph = _graphml(text, named) if path.suffix == ".graphml" else _edge_list(text, named)
+    names = [str(node) for node in graph]
+    if not graph.number_of_edges():
+        raise InvalidInput(named, "no edge", "at least one line with two nodes is needed")
+    position = {node: index for index, node in enumerate(graph)}
+    couplings = np.zeros((len(names), len(names)))
+    for left, right, values in graph.edges(data=True):
+        if left == right:
+            raise InvalidInput(named, f"an edge from {left} to itself", "edges join two different nodes")
+        strength = _number(values.get("coupling", values.get("weight", coupling)), named)
+        couplings[position[left], position[right]] = couplings[position[right], position[left]] = strength
+    fields = [_number(values.get("field", field), named) for _, values in graph.nodes(data=True)]
+    return ising(couplings, fields, f"Ising model on {path.name}"), names
+
+
+def _edge_list(text: str, named: str) -> nx.Graph:
+    graph = nx.Graph()
+    for number, line in enumerate(text.splitlines(), 1):
+        parts = line.partition("#")[0].replace(",", " ").split()
+        if not parts:
+            continue
+        if len(parts) not in (2, 3):
+            raise InvalidInput(f"{named}, line {number}", line.strip(), "two nodes and perhaps a coupling are needed")
+        if graph.has_edge(parts[0], parts[1]):
+            raise InvalidInput(f"{named}, line {number}", line.strip(), "this edge was given before")
+        graph.add_edge(parts[0], parts[1], **({"coupling": parts[2]} if len(parts) == 3 else {}))
+    return graph
+
+
+def _graphml(text: str, named: str) -> nx.Graph:
+    from xml.etree.ElementTree import ParseError
+
+    try:
+        graph = nx.parse_graphml(text)
+    except (ParseError, nx.NetworkXError, ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(named, "unreadable", f"not GraphML ({error})") from None
+    if graph.is_directed() or graph.is_multigraph():
+        raise InvalidInput(named, "directed or repeated edges", "one undirected edge between two nodes is needed")
+    return graph
+
+
+def _number(value: Any, named: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InvalidInput(named, value, "couplings and fields are finite numbers")
+    return number
+
+
+def name_of_state(state: int, sites: int, symbols: int) -> str:
+    """A sequence in signs: ``+ + - -`` for two symbols, the numbers of the symbols otherwise."""
+    digits = np.base_repr(state, symbols) if symbols <= 36 else None
+    if digits is None or sites > 64:
+        return f"sequence {state}"
+    signs = SYMBOLS.get(symbols, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    return " ".join(signs[int(digit, 36)] for digit in digits.zfill(sites))

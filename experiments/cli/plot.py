@@ -46,7 +46,7 @@ def plot(
 ) -> None:
     """Draw the results of a sweep, with the theory's prediction where there is one.
 
-    NAME is a ready-made figure (mixing-time, escape-time, sample-efficiency, unmasking-frontier) or a subject (chain,
+    NAME is a ready-made figure (mixing-time, escape-time, sample-efficiency, decoding-frontier) or a subject (chain,
     C8, ...) together with --x and --y for lines with a band over seeds, and --value for a map, or for the colour of
     marks where --y is an outcome.
     """

@@ -48,7 +48,8 @@ def sweep(
     dry_run: bool,
     describe: bool,
 ) -> int:
-    """Compute SUBJECT for many parameter values: a claim (C8), chain, escape, information, t5, training or unmasking.
+    """Compute SUBJECT for many parameter values: a claim (C8), chain, decode, escape, information,
+    t5 or training.
 
     Or a function of your own, MODULE:FUNCTION of a file MODULE.py in this folder: its arguments are the parameters, and
     it returns a number or a mapping of numbers. Designs that draw take intervals too: --set rate=log:1e-4..1e-1, --set

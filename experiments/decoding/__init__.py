@@ -1,1 +1,1 @@
-"""Decoding by unmasking: what each order costs and loses."""
+"""Decoders: what each costs and what it does to a law."""

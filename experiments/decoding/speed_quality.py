@@ -119,7 +119,7 @@ def series(decoder: str, model: KnownLaw, entropies: SubsetEntropies, best: Fron
     """
     rule = parse(decoder)
     decoded = [decode(model, rule, count) for count in calls]
-    predictions = [_predicted(rule, model, entropies, best, count) for count in calls]
+    predictions = [predicted_error(rule, model, entropies, best, count) for count in calls]
     relation = predictions[0][0]
     return {
         "decoder": decoder,
@@ -132,10 +132,13 @@ def series(decoder: str, model: KnownLaw, entropies: SubsetEntropies, best: Fron
     }
 
 
-def _predicted(
+def predicted_error(
     rule: Rule, model: KnownLaw, entropies: SubsetEntropies, best: Frontier, calls: int
 ) -> tuple[str, float]:
-    """How the sum of total correlations compares with KL(p || q), and the sum, from entropies alone where it can."""
+    """How the sum of total correlations compares with KL(p || q), and the sum, from entropies alone where it can.
+
+    The relation is ``equal``, ``bound`` or ``none`` (then the number is nan); see the module's description.
+    """
     if not isinstance(rule, SiteRule) or rule.looks_at == "drawn" or not rule.draws_from_network or rule.block:
         return "none", float("nan")
     setting = Setting.of(model, calls)

@@ -107,7 +107,7 @@ def draw_frontier(subject: Subject, rows: Sequence[Row]) -> Figure:
         name, mine = DECODERS.get(text, text), [row for row in rows if row["decoder"] == text]
         of_calls = [[row for row in mine if row["calls"] == count] for count in values_of(mine, "calls")]
         calls = [float(np.median(numbers(group, "expected_calls"))) for group in of_calls]
-        errors = [np.maximum(numbers(group, "error"), FLOOR) for group in of_calls]
+        errors = [np.maximum(numbers(group, "kl"), FLOOR) for group in of_calls]
         middle = [float(np.median(group)) for group in errors]
         axes.plot(calls, middle, MARKERS[index] + "-", color=COLOURS[index], linewidth=0.8, label=name)
         low, high = [group.min() for group in errors], [group.max() for group in errors]
@@ -161,12 +161,12 @@ PRESETS = {
         ("information", "--set", "coupling=0:1:0.1", "--set", "k=1..6", "--set", "sites=6"),
         draw_sample_efficiency,
     ),
-    "unmasking-frontier": Preset(
+    "decoding-frontier": Preset(
         "Network calls against error of decoders",
-        "unmasking",
+        "decode",
         frozenset({"decoder", "calls"}),
         (
-            "unmasking",
+            "decode",
             "--set",
             "decoder=optimal,left-to-right,random-order,random-order:sizes=cosine,masked-diffusion,entropy,"
             "maskgit:sizes=uniform",

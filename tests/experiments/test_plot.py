@@ -25,7 +25,7 @@ SMALL = {
     "mixing-time": {"coupling": "0,0.5,1", "k": "1,2", "sites": "4", "field": "0.1"},
     "escape-time": {"coupling": "0.5,1,2", "clique": "2..6", "sites": "6"},
     "sample-efficiency": {"coupling": "0,0.5,1", "k": "1..3", "sites": "3"},
-    "unmasking-frontier": {
+    "decoding-frontier": {
         "decoder": "optimal,random-order,entropy",
         "calls": "1..3",
         "model": "random-ising",
@@ -39,7 +39,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("plot") / "sweeps.sqlite"
     fill(path, CHEAP_NAME, {"a": "0..4", "b": "0.1:0.5:0.1"}, (0, 1, 2))
     for name, settings in SMALL.items():
-        fill(path, PRESETS[name].subject, settings, (0, 1) if name == "unmasking-frontier" else (0,))
+        fill(path, PRESETS[name].subject, settings, (0, 1) if name == "decoding-frontier" else (0,))
     return path
 
 

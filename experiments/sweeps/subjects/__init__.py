@@ -24,7 +24,6 @@ MODULES = {
     "information": "what masks of k sites teach about an Ising model",
     "t5": "a small T5 on the synthetic language: what its refinement steps make, beside a perfect one",
     "training": "a small masked network: how far the law that it decodes is from the data law",
-    "unmasking": "decoding by unmasking: network calls against error",
 }
 """Name and what it computes; the module of the same name binds it in ``SUBJECT``."""
 

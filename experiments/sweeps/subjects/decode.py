@@ -2,7 +2,9 @@
 
 The record: ``expected_calls``, ``worst_calls``, and for ``kl``, ``reverse_kl``, ``total_variation`` and ``excess_loss``
 (nats of the whole sequence; None where there is none) the number, its ``_kind``, and the ends of its interval, ``_low``
-and ``_high``.
+and ``_high``. On a table also ``predicted``, KL(p‖q) from total correlations where the sites of a call are a function
+of the tokens so far, ``bound`` where they are drawn (claim C9), and ``least``, that of the best schedule of T calls,
+which a random mixture of schedules may undercut.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from typing import Any
 
 from experiments.decoding.laws import NAMES, model_law
 from experiments.decoding.record import decode_record
+from experiments.decoding.speed_quality import predicted_error
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_size
-from theory.decoding import parse
+from theory.decoding import KnownLaw, SubsetEntropies, optimal_schedules, parse
+from theory.laws import JointLaw
+from theory.laws.length import SequenceLaw
 from theory.parameters import parameter
 
 
@@ -39,6 +44,21 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
         found = row[name] or {"value": None, "kind": None, "interval": (None, None)}
         low, high = found["interval"]
         result |= {name: found["value"], f"{name}_kind": found["kind"], f"{name}_low": low, f"{name}_high": high}
+    return result | _theory(law, parameters)
+
+
+def _theory(law: JointLaw | SequenceLaw, parameters: Parameters) -> dict[str, float | None]:
+    result: dict[str, float | None] = dict.fromkeys(("predicted", "bound", "least"))
+    if isinstance(law, JointLaw):
+        entropies = SubsetEntropies(law)
+        best = optimal_schedules(entropies)
+        rule = parse(parameters.decoder)
+        relation, error = predicted_error(rule, KnownLaw(law), entropies, best, parameters.calls)
+        result |= {
+            "predicted": error if relation == "equal" else None,
+            "bound": error if relation == "bound" else None,
+            "least": float(best.errors[parameters.calls - 1]),
+        }
     return result
 
 
@@ -55,7 +75,7 @@ SUBJECT = Subject(
     compute,
     check,
     quantities={
-        "kl": Quantity("KL(p‖q) (nats)", lower="kl_low", upper="kl_high", log=True),
+        "kl": Quantity("KL(p‖q) (nats)", predicted="predicted", lower="kl_low", upper="kl_high", log=True),
         "reverse_kl": Quantity("KL(q‖p) (nats)", lower="reverse_kl_low", upper="reverse_kl_high", log=True),
         "total_variation": Quantity("total variation to p"),
         "expected_calls": Quantity("expected network calls"),

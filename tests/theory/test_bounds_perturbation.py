@@ -13,6 +13,7 @@ from theory.bounds.perturbation import (
     conditional_errors,
     contraction_coefficient,
     divergence_of_runs_bound,
+    least_overlap,
     stationary_distance_bound,
 )
 from theory.chains import DenseOperator, stationary_law
@@ -44,6 +45,16 @@ def test_two_state_chain_is_tight() -> None:
     assert error == pytest.approx(abs(p[0] * a - p[1] * b))
     distance = total_variation([b / (a + b), a / (a + b)], p)
     assert stationary_distance_bound(learned, error, doublings=0) == pytest.approx(distance, rel=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [5, 17, 30])
+def test_slow_chains_keep_their_contraction(exponent: int) -> None:
+    a, b = 10.0**-exponent, 3 * 10.0**-exponent
+    learned = DenseOperator([[1 - a, a], [b, 1 - b]])
+    # 1 - delta = a + b, which 1 - a - b does not show; p = (1/2, 1/2) is 1/4 away from the stationary law.
+    assert least_overlap(learned.to_dense()) == pytest.approx(a + b, rel=1e-12)
+    bound = stationary_distance_bound(learned, abs(0.5 * a - 0.5 * b), doublings=0)
+    assert bound == pytest.approx(0.25, rel=1e-12)
 
 
 @given(st.integers(0, 300), st.floats(0.01, 0.5))

@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 
 from tests.theory.chain_examples import seeds
 from theory.bounds import entropy_contraction_bounds
+from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.inequalities import (
+    DobrushinCriterion,
     MaskingChannel,
     approximate_tensorization,
+    dobrushin,
     entropy_production,
     modified_log_sobolev,
+    path_coupling,
     poincare,
     poincare_constant,
     product_constant,
@@ -187,3 +191,26 @@ def test_constants_between_one_and_two_bound_mixing(sites: int, size: int) -> No
 def test_constants_below_one_are_refused(constant: float) -> None:
     with pytest.raises(InvalidInput, match="tensorization_constant"):
         entropy_contraction_bounds(constant, 0.1)
+
+
+@pytest.mark.parametrize("coupling", [0.5, 5.0, 9.0, 12.0, 18.0, 19.0, 40.0])
+def test_coupling_bounds_near_one_are_safe(coupling: float) -> None:
+    # Two spins: the influence is tanh(J), and the gap of Glauber dynamics (1 - tanh J) / 2.
+    law = strong_clique(2, 2, coupling)
+    with mpmath.workdps(60):
+        gap = float((1 - mpmath.tanh(coupling)) / 2)
+    found, contraction = dobrushin(TableConditionals(law)), path_coupling(TableConditionals(law), k_uniform(2, 1))
+    for bound in (found.gap_lower_bound, contraction.gap_lower_bound):
+        assert 0 <= bound <= gap
+        assert bound > 0.9 * gap or gap < 1e-13
+    assert found.poincare_upper_bound >= 1 / gap
+    slow = np.log(4) / gap  # d(t) <= 1/4 from the sum of the influences, in continuous form
+    for steps in (found.mixing_time_bound(), found.mixing_time_by_norm(), contraction.mixing_time_bound()):
+        assert steps >= 0.9 * slow or gap > 0.1
+
+
+def test_an_influence_of_one_up_to_rounding_claims_nothing() -> None:
+    near = DobrushinCriterion(np.array([[0.0, 1 - 1e-16], [1.0, 0.0]]), True)
+    assert not near.is_unique
+    assert (near.gap_lower_bound, near.poincare_upper_bound) == (0.0, np.inf)
+    assert near.mixing_time_bound() == near.mixing_time_by_norm() == np.inf

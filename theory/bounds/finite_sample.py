@@ -60,8 +60,9 @@ def smallest_conditional(laws: Iterable[JointLaw], masks: MaskLaw) -> float:
         if law.sites != masks.sites:
             raise InvalidInput("laws", repr(law), f"the masks are for {masks.sites} sites")
         for mask in masks.masks:
-            conditional = law.conditional(mask)[~law.null_contexts(mask)]
-            smallest = min(smallest, float(conditional[conditional > 0].min()))
+            # Of a state in the support, even where the conditional is too small for a float: the bounds refuse 0.
+            inside = law.support[block_indices(law.sites, law.symbols, mask)]
+            smallest = min(smallest, float(law.conditional(mask)[inside].min()))
     if smallest == np.inf:
         raise InvalidInput("laws", "an empty class", "at least one law is needed")
     return smallest

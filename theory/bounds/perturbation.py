@@ -36,10 +36,15 @@ from theory.memory import require_memory
 Array = NDArray[np.float64]
 
 
+def least_overlap(matrix: Array) -> float:
+    """1 - delta(P) = min_{x, y} sum_z min(P(x, z), P(y, z)) of a row-stochastic matrix [S, S], to relative accuracy."""
+    require_memory(16.0 * matrix.size, "matrix", f"{len(matrix)} rows", "comparing every pair of rows")
+    return min(float(np.minimum(matrix[row:], matrix[row]).sum(axis=1).min()) for row in range(len(matrix)))
+
+
 def contraction_coefficient(matrix: Array) -> float:
     """delta(P) of a row-stochastic matrix [S, S]: the largest total variation between two rows."""
-    require_memory(16.0 * matrix.size, "matrix", f"{len(matrix)} rows", "comparing every pair of rows")
-    return max(float(0.5 * np.abs(matrix[row:] - matrix[row]).sum(axis=1).max()) for row in range(len(matrix)))
+    return max(0.0, 1 - least_overlap(matrix))
 
 
 def conditional_errors(conditionals: ConditionalModel, law: JointLaw) -> Array:
@@ -76,9 +81,9 @@ def stationary_distance_bound(learned: TransitionOperator, error: float, doublin
     for doubling in range(doublings + 1):
         if (time := 2.0**doubling) * error >= best:
             break
-        delta = contraction_coefficient(power)
-        if delta < 1:
-            best = min(best, time * error / (1 - delta))
+        overlap = least_overlap(power)
+        if overlap > 0:
+            best = min(best, time * error / overlap)
         power = power @ power
         power /= power.sum(axis=1, keepdims=True)
     return best

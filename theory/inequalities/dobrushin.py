@@ -38,8 +38,11 @@ Array = NDArray[np.float64]
 SQUARINGS = 64
 """Gelfand's formula is evaluated at the power 2**64, where the choice of the norm no longer shows in float64."""
 
-LONGEST = 50
-"""Mixing-time bounds beyond 2**50 steps are reported as infinite: there 1 - rho(R) is no longer told from rounding."""
+LONGEST = 40
+"""Mixing-time bounds beyond 2**40 steps are reported as infinite: there rounding is no longer told from 1 - rho(R)."""
+
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
+"""Rounding of an influence and of a sum of influences, for each site: taken off where a bound needs 1 - |R|."""
 
 
 def influence_matrix(conditionals: ConditionalModel) -> Array:
@@ -132,17 +135,22 @@ class DobrushinCriterion:
     @property
     def is_unique(self) -> bool:
         """Dobrushin's condition in its weakest form: rho(R) < 1 on a support that allows the argument."""
-        return self.geodesic and self.spectral_radius < 1
+        return self.geodesic and self._distance_from_one > 0
+
+    @property
+    def _distance_from_one(self) -> float:
+        """1 - rho(R), less its rounding."""
+        return 1 - self.spectral_radius - ROUNDING * self.sites
 
     @property
     def gap_lower_bound(self) -> float:
         """(1 - rho(R))/N, a lower bound on the absolute spectral gap of Glauber dynamics; 0 where it says nothing."""
-        return (1 - self.spectral_radius) / self.sites if self.is_unique else 0.0
+        return self._distance_from_one / self.sites if self.is_unique else 0.0
 
     @property
     def poincare_upper_bound(self) -> float:
         """N/(1 - rho(R)) >= C_P of Glauber dynamics; infinite where it says nothing."""
-        return self.sites / (1 - self.spectral_radius) if self.is_unique else inf
+        return self.sites / self._distance_from_one if self.is_unique else inf
 
     def mixing_time_bound(self, epsilon: float = 0.25) -> float:
         """A t with 1^T M^t 1 <= eps, an upper bound on t_mix(eps); infinite where it says nothing.
@@ -156,7 +164,7 @@ class DobrushinCriterion:
         if not self.is_unique:
             return inf
         identity = np.eye(self.sites)
-        powers = [(1 - 1 / self.sites) * identity + self.matrix / self.sites]
+        powers = [((1 - 1 / self.sites) * identity + self.matrix / self.sites) * (1 + ROUNDING * self.sites)]
         while powers[-1].sum() > epsilon:
             if len(powers) > LONGEST:
                 return inf
@@ -176,9 +184,10 @@ class DobrushinCriterion:
             InvalidInput: ``epsilon`` outside (0, 1).
         """
         check_epsilon(epsilon)
-        if not self.geodesic or self.smallest_norm >= 1:
+        distance = 1 - self.smallest_norm - ROUNDING * self.sites
+        if not self.geodesic or distance <= 0:
             return inf
-        return geometric_mixing_time(self.sites, (1 - self.smallest_norm) / self.sites, epsilon)
+        return geometric_mixing_time(self.sites, distance / self.sites, epsilon)
 
 
 def dobrushin(conditionals: ConditionalModel) -> DobrushinCriterion:

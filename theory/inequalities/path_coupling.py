@@ -32,12 +32,15 @@ from scipy.optimize import linprog
 from theory.chains.operator import TransitionOperator, as_operator
 from theory.conditionals import ConditionalModel
 from theory.errors import InvalidInput
-from theory.inequalities.dobrushin import check_epsilon, geometric_mixing_time
+from theory.inequalities.dobrushin import ROUNDING, check_epsilon, geometric_mixing_time
 from theory.inequalities.hamming import check_support, is_geodesic, neighbour_pairs, path_distances
 from theory.masks import MaskLaw
 from theory.states import require_states, state_count
 
 Array = NDArray[np.float64]
+
+TRANSPORT_ERROR = 1e-9
+"""Error of a transport cost, in units of the diameter: the tolerances of the linear programme are 1e-10."""
 
 
 @dataclass(frozen=True)
@@ -45,25 +48,27 @@ class Contraction:
     """A contraction rate with the bounds that follow.
 
     Attributes:
-        rate: alpha; 1 - alpha is the largest mean distance after one step from neighbours. Nothing follows at <= 0.
+        rate: alpha; 1 - alpha is the largest mean distance after one step from neighbours.
         diameter: D, the largest distance in the support; infinite where its states are not joined by paths that the
             argument can use, and then nothing follows either.
         pair: state numbers of two neighbours that contract least, None where there are no neighbours.
+        error: what alpha may be too large by; nothing follows where ``rate`` does not exceed it.
     """
 
     rate: float
     diameter: float
     pair: tuple[int, int] | None
+    error: float = 0.0
 
     @property
     def contracts(self) -> bool:
         """Whether the bounds say something."""
-        return self.rate > 0 and self.diameter < inf
+        return self.rate > self.error and self.diameter < inf
 
     @property
     def gap_lower_bound(self) -> float:
-        """alpha, a lower bound on the absolute spectral gap; 0 where nothing follows."""
-        return self.rate if self.contracts else 0.0
+        """alpha less its error, a lower bound on the absolute spectral gap; 0 where nothing follows."""
+        return self.rate - self.error if self.contracts else 0.0
 
     def mixing_time_bound(self, epsilon: float = 0.25) -> float:
         """Smallest t with D (1 - alpha)^t <= eps, an upper bound on t_mix(eps); infinite where nothing follows.
@@ -74,7 +79,7 @@ class Contraction:
         check_epsilon(epsilon)
         if self.diameter == 0:
             return 0.0
-        return geometric_mixing_time(self.diameter, self.rate, epsilon) if self.contracts else inf
+        return geometric_mixing_time(self.diameter, self.rate - self.error, epsilon) if self.contracts else inf
 
 
 def path_coupling(conditionals: ConditionalModel, masks: MaskLaw) -> Contraction:
@@ -112,7 +117,7 @@ def path_coupling(conditionals: ConditionalModel, masks: MaskLaw) -> Contraction
         distance[outside] += probability * len(mask) * differing
     worst = int(distance.argmax())
     first, second = (int(state) for state in pairs[worst])
-    return Contraction(float(1 - distance[worst]), float(sites) if usable else inf, (first, second))
+    return Contraction(float(1 - distance[worst]), float(sites) if usable else inf, (first, second), ROUNDING * sites)
 
 
 def ollivier_curvature(
@@ -146,7 +151,8 @@ def ollivier_curvature(
     ends = np.searchsorted(chosen, pairs)
     costs = np.array([wasserstein(matrix[left], matrix[right], distances) for left, right in ends])
     worst = int(costs.argmax())
-    return Contraction(float(1 - costs[worst]), diameter, (int(pairs[worst, 0]), int(pairs[worst, 1])))
+    pair = (int(pairs[worst, 0]), int(pairs[worst, 1]))
+    return Contraction(float(1 - costs[worst]), diameter, pair, TRANSPORT_ERROR * diameter)
 
 
 def wasserstein(left: Array, right: Array, distances: Array) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.theory.chain_examples import random_chain, seeds, two_state
 from theory.bounds import mixing_time_bounds, relaxation_time_bounds
-from theory.chains import DenseOperator, iterative, lanczos_gaps, spectrum
+from theory.chains import DenseOperator, arnoldi_gaps, iterative, lanczos_gaps, spectrum, stationary_law
 from theory.chains.gaps import Enclosure, Gaps, least
 from theory.chains.nonnormal import eigenvalues_with_errors
 from theory.conditionals import TableConditionals
@@ -138,6 +138,34 @@ def test_nearly_decomposable_chains_that_are_not_reversible(seed: int, first: in
     matrix[0, first], matrix[-1, 1] = 10.0**-decades, 3 * 10.0**-decades
     matrix /= matrix.sum(axis=1, keepdims=True)
     found, (gap, absolute) = spectrum(DenseOperator(matrix, reversible=False)), exact_gaps(matrix)
+    assert found.gap == pytest.approx(gap, rel=1e-9)
+    assert holds(found.gap_interval, gap)
+    assert found.absolute_gap == pytest.approx(absolute, rel=1e-9)
+    assert holds(found.absolute_gap_interval, absolute)
+
+
+@pytest.mark.parametrize("decades", [7, 12, 30])
+def test_iteration_on_nearly_decomposable_chains(decades: int) -> None:
+    matrix = np.zeros((12, 12))
+    matrix[:5, :5], matrix[5:, 5:] = random_chain(3, 5), random_chain(4, 7)
+    matrix[0, 5], matrix[-1, 1] = 10.0**-decades, 3 * 10.0**-decades
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    law, found = arnoldi_gaps(DenseOperator(matrix))
+    gap, absolute = exact_gaps(matrix)
+    assert found.gap == pytest.approx(gap, rel=1e-9)
+    assert found.absolute_gap == pytest.approx(absolute, rel=1e-9)
+    assert holds(found.gap_interval, gap)
+    np.testing.assert_allclose(law.law, stationary_law(matrix).law, rtol=1e-7 if decades < 10 else 1e-12)
+
+
+@pytest.mark.parametrize("decades", [(8, 11), (20, 40), (6, 100)])
+def test_slow_modes_of_very_different_speed(decades: tuple[int, int]) -> None:
+    matrix = np.kron(np.eye(3), np.full((3, 3), 1 / 3))
+    matrix[:3, :3], matrix[3:6, 3:6] = random_chain(1, 3), random_chain(2, 3)
+    fast, slow = (10.0**-d for d in decades)
+    matrix[0, 3], matrix[5, 1], matrix[4, 7], matrix[8, 5] = fast, 2 * fast, slow, 3 * slow
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    found, (gap, absolute) = spectrum(DenseOperator(matrix, reversible=False)), exact_gaps(matrix, 260)
     assert found.gap == pytest.approx(gap, rel=1e-9)
     assert holds(found.gap_interval, gap)
     assert found.absolute_gap == pytest.approx(absolute, rel=1e-9)

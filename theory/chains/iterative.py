@@ -23,12 +23,15 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator
 
 from theory.blas import one_blas_thread
 from theory.chains.checks import check_law
-from theory.chains.gaps import Enclosure, Gaps, least
+from theory.chains.classes import communicating_classes
+from theory.chains.gaps import EXACTLY_ZERO, Enclosure, Gaps, least
 from theory.chains.lanczos import NotConverged, extreme_eigenpairs
-from theory.chains.operator import TransitionOperator
+from theory.chains.nonnormal import NEAR_ONE
+from theory.chains.operator import DenseOperator, TransitionOperator
 from theory.chains.powers import UNIT_ROUNDOFF
-from theory.chains.slow_modes import NotReversible, slowest_mode
+from theory.chains.slow_modes import NotReversible, slowest_mode, slowest_rates
 from theory.chains.slow_subspace import slow_gap
+from theory.chains.stationary import stationary_laws
 from theory.errors import InvalidInput
 from theory.memory import require_memory
 
@@ -194,16 +197,13 @@ def arnoldi_gaps(chain: TransitionOperator, tolerance: float = 1e-8) -> tuple[It
         residual = float(np.linalg.norm(images - vectors * values, axis=0).max())
         if residual > tolerance:
             raise NotConverged(f"Arnoldi iteration ended with residual {residual:.2g}, above {tolerance:.2g}")
-        ones = int((np.abs(values - 1) < MULTIPLE).sum())
-        if ones > 1:
-            raise InvalidInput(
-                "chain", type(chain).__name__, "the eigenvalue 1 is multiple: there are several closed classes"
-            )
         # The eigenvalue 1 comes first; a period above 4 may crowd it out of the largest moduli.
         order = np.argsort(np.abs(values - 1), kind="stable")
         return values[order], vectors[:, order], residual
 
     values, vectors, residual = extreme("LM")
+    if residual > DIGITS * np.sort(np.abs(values - 1))[1] or (np.abs(values - 1) < MULTIPLE).sum() > 1:
+        return _nearly_reducible(chain, values, residual)
     found = bool(abs(values[0] - 1) < MULTIPLE)
     largest = float(np.abs(values[found:]).max())
     rightmost = float(values[1:].real.max())
@@ -217,17 +217,43 @@ def arnoldi_gaps(chain: TransitionOperator, tolerance: float = 1e-8) -> tuple[It
     if law_residual > tolerance:
         raise NotConverged(f"the stationary law has residual {law_residual:.2g}, above {tolerance:.2g}")
     gap, absolute = Enclosure.around(1 - rightmost, residual), Enclosure.around(1 - largest, residual)
-    gaps = IterativeGaps(
+    return IterativeLaw(law, law_residual), _uncertain(gap, absolute, residual, "Arnoldi")
+
+
+def _uncertain(gap: Enclosure, absolute: Enclosure, residual: float, method: str) -> IterativeGaps:
+    return IterativeGaps(
         gap=gap.value,
         absolute_gap=absolute.value,
         gap_interval=gap.interval,
         absolute_gap_interval=absolute.interval,
         residual=residual,
         certain=False,
-        method="Arnoldi",
+        method=method,
         function=None,
     )
-    return IterativeLaw(law, law_residual), gaps
+
+
+def _nearly_reducible(
+    chain: TransitionOperator, values: Complex, residual: float
+) -> tuple[IterativeLaw, IterativeGaps]:
+    """Law and gaps where other eigenvalues are so near to 1 that iteration would mix them up: by state reduction."""
+    near = "the eigenvalue 1 is multiple up to rounding: there are several closed classes, or sets that are hardly left"
+    if chain.states > REDUCED_STATES:
+        raise InvalidInput("chain", type(chain).__name__, near)
+    dense = DenseOperator(chain.to_dense(), stationary=chain.stationary)
+    classes = communicating_classes(dense)
+    if len(classes.closed_members) > 1:
+        raise InvalidInput(
+            "chain", type(chain).__name__, "the eigenvalue 1 is multiple: there are several closed classes"
+        )
+    known = stationary_laws(dense)[0]
+    slow = slowest_rates(dense.to_dense(), known.law, min(6, chain.states - 3))
+    far = values[np.abs(1 - values) > NEAR_ONE]
+    gap = least([slow.gap, *(Enclosure.around(float(d), residual) for d in 1 - far.real)])
+    absolute = least([slow.absolute_gap, *(Enclosure.around(float(d), residual) for d in 1 - np.abs(far))])
+    if classes.closed_periods[0] > 1:
+        absolute = EXACTLY_ZERO
+    return IterativeLaw(known.law, known.residual), _uncertain(gap, absolute, residual, "Arnoldi, state reduction")
 
 
 def _as_law(vector: Array, tolerance: float) -> Array:

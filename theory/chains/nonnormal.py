@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eig
 from scipy.sparse.csgraph import connected_components
 
-from theory.chains.gaps import EXACTLY_ZERO, Enclosure
-from theory.chains.slow_modes import EPS, inverse_modulo_constants
+from theory.chains.gaps import EXACTLY_ZERO, Enclosure, least
+from theory.chains.slow_modes import EPS, SlowRates, inverse_modulo_constants, rates_of_inverse
 from theory.errors import InvalidInput
 
 Array = NDArray[np.float64]
@@ -94,19 +94,22 @@ def modulo_constants(block: Array) -> tuple[Complex, Array]:
 def gaps_of_class(block: Array, law: Array, period: int) -> tuple[Complex, Enclosure, Enclosure]:
     """All eigenvalues [S], gap and absolute gap of an irreducible chain that need not be reversible; S >= 2."""
     values, errors = modulo_constants(block)
-    rates, moduli = 1 - values, 1 - np.abs(values)
-    near = np.abs(rates) < NEAR_ONE
+    gaps, absolutes = [], []
+    near = np.abs(1 - values) < NEAR_ONE
     if near.any():
         # With times beyond the range of float64 the absolute errors stay, and swallow the value.
         with suppress(InvalidInput):
-            rates[near], errors[near] = _slow_rates(block, law, int(near.sum()))
-        z = rates[near]
-        values[near] = 1 - z
-        moduli[near] = (2 * z.real - np.abs(z) ** 2) / (1 + np.abs(1 - z))  # 1 - |1 - z| without cancellation
-    gap, absolute = (
-        Enclosure.between(float((d - errors).min()), float((d + errors).min()), float(d.min()))
-        for d in (rates.real, moduli)
-    )
+            slow = _slow_rates(block, law, int(near.sum()))
+            gaps, absolutes = [slow.gap], [slow.absolute_gap]
+            # Those that rounding hides are 1 in float64 in any case.
+            values[near] = 1 - np.where(np.abs(slow.rates) < 2 * NEAR_ONE, slow.rates, 0.0)
+            errors[near] = np.inf
+    far = np.isfinite(errors)
+    for found, distances in ((gaps, 1 - values.real), (absolutes, 1 - np.abs(values))):
+        d, e = distances[far], errors[far]
+        if len(d):
+            found.append(Enclosure.between(float((d - e).min()), float((d + e).min()), float(d.min())))
+    gap, absolute = least(gaps), least(absolutes)
     absolute = EXACTLY_ZERO if period > 1 else absolute
     if gap.low == 0 or (absolute.low == 0 and period == 1):
         # What follows from the sum of the eigenvalues and from powers is less, but sure.
@@ -119,13 +122,12 @@ def gaps_of_class(block: Array, law: Array, period: int) -> tuple[Complex, Enclo
     return np.concatenate([np.ones(1), values]), gap, absolute
 
 
-def _slow_rates(block: Array, law: Array, count: int) -> tuple[Complex, Array]:
-    """The ``count`` smallest numbers 1 - lambda to relative accuracy, with bounds on their errors."""
+def _slow_rates(block: Array, law: Array, count: int) -> SlowRates:
+    """The ``count`` smallest numbers 1 - lambda to relative accuracy."""
     matrix, scale, rounding = inverse_modulo_constants(block, law)
     values, errors = eigenvalues_with_errors(matrix, rounding)
     slow = np.argsort(-np.abs(values))[:count]
-    rates = 1 / values[slow] / scale
-    return rates, np.abs(rates) * errors[slow] / np.abs(values[slow])
+    return rates_of_inverse(values[slow], errors[slow], scale, len(block))
 
 
 def _power_radius(block: Array, law: Array) -> float:

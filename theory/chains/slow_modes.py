@@ -12,23 +12,27 @@ Eigenvalues near -1: on the *double cover*, states x+ and x- with steps from one
 change sign with the sheet have the eigenvalues -lambda, and 1 + min lambda is their smallest gap.
 
 *Other chains.* Eigenvalues of W = G - tau pi, tau = G 1 the expected time to reach o, are 1/(1 - lambda) as well: the
-largest ones give the eigenvalues of P near 1.
+largest ones give the eigenvalues of P near 1. Those that rounding hides behind much larger ones are at least bounded:
+every eigenvalue of S states has |arg(1 - lambda)| <= pi/2 - pi/S, so that Re(1 - lambda) >= |1 - lambda| sin(pi/S).
 
 *Transient classes.* 1 - lambda for the Perron root of a block that is left is 1/rho(G), G its Green function; rho(G)
 lies between min (G u)/u and max (G u)/u for every u > 0 (Collatz and Wielandt).
 
 Legend: ``S`` states, ``B`` batch. Sources: Levin, Peres, Wilmer, sections 2.2 and 12.1; Grassmann, Taksar and Heyman
-1985 and O'Cinneide 1993 for state reduction; Alfa, Xue and Ye, *Math. Comp.* 71 (2002), for what it keeps accurate.
+1985 and O'Cinneide 1993 for state reduction; Alfa, Xue and Ye, *Math. Comp.* 71 (2002), for what it keeps accurate;
+Dmitriev and Dynkin 1945 for the angle.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import LinearOperator, eigs, eigsh
 
-from theory.chains.gaps import Enclosure
+from theory.chains.gaps import Enclosure, least
 from theory.chains.state_reduction import reduce_states
 from theory.errors import InvalidInput
 from theory.memory import require_memory
@@ -55,6 +59,19 @@ BALANCED = 1e-9
 
 MOST_PRODUCTS = 200
 """Products that this takes at most."""
+
+
+class SlowRates(NamedTuple):
+    """Numbers 1 - lambda near 0, and what they say about the gaps.
+
+    Attributes:
+        rates: 1 - lambda, [count].
+        gap, absolute_gap: the smallest of their real parts, and of 1 - |lambda|.
+    """
+
+    rates: NDArray[np.complex128]
+    gap: Enclosure
+    absolute_gap: Enclosure
 
 
 class NotReversible(Exception):
@@ -170,6 +187,51 @@ def inverse_modulo_constants(block: Array, law: Array) -> tuple[Array, float, fl
     root, scale = np.sqrt(np.maximum(law[order], SMALLEST_MASS)), float(green.times.max())
     matrix = root[:, None] * (inverse / scale) / root
     return matrix[1:, 1:], scale, ROUNDING * len(block) * EPS / float(law.max())
+
+
+def rates_of_inverse(values: NDArray[np.complex128], errors: Array, scale: float, states: int) -> SlowRates:
+    """From eigenvalues of W / scale and their errors, [count] each, to the numbers 1 - lambda."""
+    gaps, absolutes = [], []
+    for value, error in zip(values, errors, strict=True):
+        if error < 0.5 * abs(value):
+            z = complex(1 / value / scale)
+            bound = abs(z) * float(error / (abs(value) - error))
+            gaps.append(Enclosure.around(z.real, bound))
+            absolutes.append(Enclosure.around((2 * z.real - abs(z) ** 2) / (1 + abs(1 - z)), bound))  # 1 - |1 - z|
+        else:
+            least_real = float(np.sin(np.pi / states) / (abs(value) + error) / scale)
+            gaps.append(Enclosure.between(least_real, 1.0))
+            absolutes.append(Enclosure.between(0.5 * least_real, 1.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return SlowRates(1 / values / scale, least(gaps), least(absolutes))
+
+
+def slowest_rates(block: Array, law: Array, count: int) -> SlowRates:
+    """The ``count`` numbers 1 - lambda of least modulus of a chain with one closed class, by Arnoldi iteration on W.
+
+    What is taken for an error here is the residual with the rounding of W, which is not a bound.
+
+    Raises:
+        InvalidInput: an expected time exceeds the range of float64.
+        ExceedsMemory: the matrices would not fit.
+    """
+    order = _heaviest_first(law)
+    green = GreenFunction(block[np.ix_(order, order)])
+    masses, scale = law[order], float(green.times.max())
+    root = np.sqrt(np.maximum(masses, SMALLEST_MASS))
+
+    def inverse(vector: Array) -> Array:
+        function = np.concatenate([[0.0], vector.reshape(-1)]) / root
+        centred = function - masses @ function
+        return np.asarray((root * green(centred[:, None])[:, 0] / scale)[1:])
+
+    size = len(block) - 1
+    operator = LinearOperator((size, size), matvec=inverse, dtype=np.float64)
+    start = np.random.default_rng(0).normal(size=size)
+    values, vectors = eigs(operator, k=count, which="LM", v0=start, tol=1e-12)
+    images = np.stack([inverse(v.real) + 1j * inverse(v.imag) for v in vectors.T], axis=1)
+    residuals = np.linalg.norm(images - vectors * values, axis=0) + ROUNDING * size * EPS * np.abs(values).max()
+    return rates_of_inverse(values, residuals, scale, len(block))
 
 
 def leaving_rate(block: Array, exits: Array) -> Enclosure:

@@ -3,8 +3,9 @@
 The confidence of token i in x is p(x_i | x_{-i}). One step masks the set of the given size with the least total
 confidence (ties shared equally) and redraws its tokens independently from p(x_i | x_{-K}). Confidences are recomputed
 from the current sequence, so that the step is a Markov kernel on Omega^N; the original keeps each confidence from the
-pass in which the token was predicted. Because the mask looks at the tokens, p is in general not stationary even for a
-product law (rare tokens are redrawn, likely ones kept: the output is sharper than p), and the chain may be reducible.
+pass in which the token was predicted, and is the decoding rule `theory.decoding.refinement.MaskPredict`. Because the
+mask looks at the tokens, p is in general not stationary even for a product law (rare tokens are redrawn, likely ones
+kept: the output is sharper than p), and the chain may be reducible.
 Source: Ghazvininejad et al. 2019, "Mask-Predict" (arXiv:1904.09324); Li et al. 2024, section 3.
 """
 
@@ -59,7 +60,7 @@ def confidence_remasking(conditionals: ConditionalModel, candidates: MaskLaw) ->
 
 
 def mask_predict(conditionals: ConditionalModel, sizes: list[int]) -> Array:
-    """Exact output law of mask-predict, shape [S].
+    """Exact output law of mask-predict with confidences that are recomputed before each pass, shape [S].
 
     All tokens are predicted from the fully masked sequence; then, for each entry of ``sizes``, that many least
     confident tokens are remasked and predicted again. Ghazvininejad et al. use floor(N (T - t) / T) for t = 1..T-1.

@@ -221,3 +221,65 @@ def _number(found: dict[str, Any] | None) -> str:
     sign = {"upper": "≤ ", "lower": "≥ "}.get(found["kind"], "")
     spread = f" ±{(high - low) / 2:.2g}" if high > low else ""
     return f"{sign}{found['value']:.4g}{spread}"
+
+
+@decode.command()
+@click.argument("decoder")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def card(decoder: str, as_json: bool) -> None:
+    """What a decoder is and what it does on a small table.
+
+    The table is a Markov chain of four sites over the symbols a, b, c; everything is exact, divergences are in nats.
+
+    \b
+    gmlm decode card llada
+    gmlm decode card remdm:schedule=cap,eta=0.2
+    gmlm decode card maskgit+k-gibbs:k=2,times=3
+    """
+    from experiments.claim import plain
+    from experiments.cli.output import say, show_json, show_table
+    from experiments.decoding.card import card_record, letters, ties_sentence, verdict
+    from theory.decoding.card import EXACT
+
+    record = card_record(decoder)
+    if as_json:
+        show_json(plain(record))
+        return
+    for part in record["parts"]:
+        say(f"{part['name']}: {part['summary']}")
+        say(f"  source: {part['source']}")
+        say(f"  looks {part['looks_at']}; needs {part['needs']}; {'may' if part['remasks'] else 'does not'} remask")
+        options = [
+            (f"  {option['name']}", str(option["value"]), option["help"] + _choices(option["choices"]))
+            for option in part["options"]
+        ]
+        show_table(("  option", "value", "meaning"), options)
+        say("")
+    say(f"{record['law']}, entropy {record['entropy']:.4g} nats; divergences in nats")
+    numbers = ("T", "calls", "worst", "KL(p‖q)", "KL(q‖p)", "total variation")
+    show_table(numbers, [[f"{value:.4g}" for value in row.values()] for row in record["by_calls"]], right=numbers)
+    say(verdict(record))
+    say("")
+    exact = record["one_a_call"] < EXACT
+    say("The likeliest sequences:" if exact else "What comes out too often, then what too rarely:")
+    outputs = [(letters(x), f"{p:.4f}", f"{q:.4f}") for x, p, q in record["outputs"]]
+    show_table(("sequence", "p(x)", "q(x)"), outputs, right=("p(x)", "q(x)"))
+    say("")
+    say(f"Temperature (the likeliest sequence of p is {letters(record['mode'][0])}, p = {record['mode'][1]:.4f}):")
+    columns = ("temperature", "KL(p‖q)", "entropy of q", "likeliest", "its q(x)")
+    temperatures = [
+        (
+            f"{row['temperature']:g}",
+            f"{row['kl']:.4g}",
+            f"{row['entropy']:.4g}",
+            letters(row["likeliest"]),
+            f"{row['mass']:.4f}",
+        )
+        for row in record["temperatures"]
+    ]
+    show_table(columns, temperatures, right=columns)
+    say(ties_sentence(record))
+
+
+def _choices(choices: tuple[str, ...] | None) -> str:
+    return f" ({', '.join(choices)})" if choices else ""

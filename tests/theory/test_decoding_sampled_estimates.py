@@ -14,7 +14,6 @@ from theory.decoding.registry import parse
 from theory.decoding.sampled_estimates import (
     ORDERS,
     _counted,
-    cross_entropy_excess,
     reverse_divergence_bound,
     window_distance,
 )
@@ -77,33 +76,6 @@ def test_impossible_sequences_make_the_divergence_infinite() -> None:
     law = MarkovLaw(np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]]), 4)
     rows = np.concatenate([law.sample(20, np.random.default_rng(4)), [[0, 2, 1, 0]]])
     assert reverse_divergence_bound(law, rows).low == np.inf
-    assert cross_entropy_excess(law, rows).value == np.inf
-
-
-@pytest.mark.parametrize("text", ["p2", "confidence:temperature=0.5"])
-def test_excess_is_unbiased(text: str) -> None:
-    law, p = output(text, 4), joint().probabilities
-    exact = float(-law @ np.log(p) - truth().entropy)
-    generator = np.random.default_rng(5)
-    found = [cross_entropy_excess(truth(), drawn(law, 300, generator)) for _ in range(REPETITIONS)]
-    values = np.array([one.value for one in found])
-    assert abs(values.mean() - exact) < 5 * values.std() / np.sqrt(REPETITIONS)
-    assert np.mean([one.low <= exact <= one.high for one in found]) >= 0.88
-
-
-class WithoutEntropy(MarkovLaw):
-    entropy = None
-
-
-def test_excess_with_an_entropy_from_samples() -> None:
-    law = WithoutEntropy(truth().transition, 4)
-    generator = np.random.default_rng(6)
-    with pytest.raises(InvalidInput, match="closed form"):
-        cross_entropy_excess(law, law.sample(50, generator))
-    found = [
-        cross_entropy_excess(law, law.sample(100, generator), law.sample(200, generator)) for _ in range(REPETITIONS)
-    ]
-    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.88
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])

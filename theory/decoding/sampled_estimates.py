@@ -3,7 +3,8 @@
 For remasking rules and rules that look at drawn tokens no path gives q(x). Of x ~ q and a known law p there remain
 
     lower bound   KL(q || p) >= E_q[ln m(x) - ln p(x)] for every normalised m, because KL(q || m) >= 0
-    excess        E_q[-ln p(x)] - H(p): how unlikely the output is under p; no divergence, and 0 does not mean q = p
+    excess        E_q[-ln p(x)] - H(p): how unlikely the output is under p; no divergence, and 0 does not mean q = p.
+                  A plain mean, which needs no function here
     windows       sum_a (q_w(a) - p_w(a))^2 over the tokens a of a window w of neighbouring sites, mean over all windows
 
 The family of m mixes, token by token, the truth's own conditional with counts of the output:
@@ -99,35 +100,6 @@ def reverse_divergence_bound(truth: SequenceLaw, sequences: Tokens, confidence: 
     error = float(best.std(ddof=1) / np.sqrt(len(best)))
     value = float(best.mean())
     return Estimate(value, "lower", value - _normal(confidence) * error, np.inf)
-
-
-def cross_entropy_excess(
-    truth: SequenceLaw, sequences: Tokens, reference: Tokens | None = None, confidence: float = 0.95
-) -> Estimate:
-    """E_q[-ln p] - H(p) in nats, unbiased, with a two-sided normal interval.
-
-    Args:
-        truth: p.
-        sequences: [B, N], independent draws from q.
-        reference: independent draws from p, needed where H(p) has no closed form.
-        confidence: of the interval.
-
-    Raises:
-        InvalidInput: fewer than 2 sequences, or no entropy and no reference.
-    """
-    if len(sequences) < 2:
-        raise InvalidInput("sequences", len(sequences), "at least 2 are needed for an interval")
-    losses = -truth.log_probability(sequences)
-    variance = losses.var(ddof=1) / len(losses) if np.isfinite(losses).all() else np.inf
-    if truth.entropy is not None:
-        entropy = truth.entropy
-    elif reference is not None and len(reference) > 1:
-        own = -truth.log_probability(reference)
-        entropy, variance = float(own.mean()), variance + own.var(ddof=1) / len(own)
-    else:
-        raise InvalidInput("reference", None, f"draws from {truth.name} are needed: its entropy has no closed form")
-    value, width = float(losses.mean()) - entropy, _normal((1 + confidence) / 2) * float(np.sqrt(variance))
-    return Estimate(value, "unbiased", value - width if np.isfinite(value) else np.inf, value + width)
 
 
 def window_distance(

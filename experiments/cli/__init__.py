@@ -24,6 +24,7 @@ from experiments.cli.output import prepare_streams, say
 from experiments.cli.plot import plot
 from experiments.cli.reproduce import reproduce
 from experiments.cli.results import results
+from experiments.cli.sample_size import sample_size
 from experiments.cli.sweep import sweep
 from experiments.cli.t5 import t5
 from experiments.cli.text import text
@@ -57,7 +58,7 @@ def gmlm() -> None:
     """
 
 
-for command in (reproduce, claims, chain, decode, information, mlm, text, t5, sweep, results, plot):
+for command in (reproduce, claims, chain, decode, information, sample_size, mlm, text, t5, sweep, results, plot):
     gmlm.add_command(command)
 
 

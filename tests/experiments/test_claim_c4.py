@@ -33,12 +33,13 @@ def test_holds_and_draws_every_figure() -> None:
 
 
 def test_bounds_divided_by_a_large_factor_are_found_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("total_variation_bound", "excess_loss_bound", "uniform_deviation"):
+    for name in ("total_variation_bound", "observed_loss_bound", "excess_loss_bound", "uniform_deviation"):
         right = getattr(c4, name)
         monkeypatch.setattr(c4, name, lambda *arguments, right=right: right(*arguments) / 1000)
     found = verdicts(samples=(100,), spread=0.05, laws=30)
     for kind in ("finite class", "box of parameters"):
         assert found[f"{kind}: total variation above its bound"] is Verdict.VIOLATED
+        assert found[f"{kind}: total variation, by the observed loss, above its bound"] is Verdict.VIOLATED
         assert found[f"{kind}: excess loss above its bound"] is Verdict.VIOLATED
     assert found["finite class: largest one-sided deviation over the class above its bound"] is Verdict.VIOLATED
 

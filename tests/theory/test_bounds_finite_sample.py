@@ -14,6 +14,7 @@ from theory.bounds.finite_sample import (
     best_cover_of_box,
     excess_loss_bound,
     log_cover_size_of_box,
+    observed_loss_bound,
     smallest_conditional,
     smallest_conditional_in_box,
     total_variation_bound,
@@ -199,3 +200,36 @@ def test_every_pair_of_a_class_of_two_is_bounded() -> None:
             chosen = int(losses[:, list(x)].sum(axis=1).argmin())
             failure += math.prod(truth.probabilities[list(x)]) * (excess[chosen] > bound)
         assert failure <= delta
+
+
+def test_the_bound_from_the_observed_loss_is_its_three_terms() -> None:
+    """n = 800 sequences, m = 3 masks, 16 states, every number by hand."""
+    s = np.log(1 / 0.2) * np.sqrt(np.log(2 * 50 / 0.1) / (2 * 800 * 3))
+    by_hand = np.sqrt(0.5 * 2.5 * (0.01 + s + 2 * 0.02)) + 0.5 * np.sqrt(16 / 800) + np.sqrt(np.log(2 / 0.1) / 1600)
+    bound = observed_loss_bound(800, 3, 16, 0.01, 0.2, 0.1, 2.5, np.log(50), 0.02)
+    assert bound == pytest.approx(by_hand, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"masks_per_sample": 0}, "masks_per_sample = 0"),
+        ({"states": 0}, "states = 0"),
+        ({"excess": float("nan")}, "excess = nan"),
+        ({"epsilon": -1.0}, "epsilon = -1.0"),
+        ({"tensorization": 0.5}, "tensorization = 0.5"),
+    ],
+)
+def test_arguments_of_the_bound_from_the_observed_loss(changes: dict[str, float], message: str) -> None:
+    good = {
+        "samples": 10,
+        "masks_per_sample": 1,
+        "states": 4,
+        "excess": 0.0,
+        "beta": 0.1,
+        "delta": 0.1,
+        "tensorization": 2.0,
+        "log_cover_size": 1.0,
+    }
+    with pytest.raises(InvalidInput, match=message):
+        observed_loss_bound(**(good | changes))

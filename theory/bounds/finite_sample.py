@@ -25,6 +25,20 @@ steps, without the one that compares theta_hat with p, give for every theta of t
 Where every mask of each sequence is averaged, n is the number of sequences: the average lies in [0, ln(1/beta)] too. A
 network with d parameters, each rounded to one of 2^b fixed numbers, is one of C = 2^(b d), with epsilon = 0.
 
+*Observed loss (C4').* Let p~ be the empirical law of n independent sequences, L^ the training loss over m independent
+masks for each of them, and H~ = L_p~(p~) the conditional entropy that p~ itself has under the masks, all in nats. With
+probability at least 1 - delta, for every theta of the class at once,
+
+    TV(p, p_theta) <= sqrt( (1/2) C_AT(p_theta) [ L^(theta) - H~ + s + 2 epsilon ] )
+                      + (1/2) sqrt(q^N / n) + sqrt( ln(2/delta) / (2 n) ),
+    s = ln(1/beta) sqrt( ln(2 C / delta) / (2 n m) ).
+
+Proof: E TV(p, p~) <= (1/2) sqrt(q^N / n), and McDiarmid adds the last term with probability delta/2. Given the
+sequences, the mask draws are independent, so that L_p~ <= L^ + s over the cover with probability 1 - delta/2
+(Hoeffding), hence L_p~(theta) <= L^(theta) + s + 2 epsilon; KL(p~ || p_theta) <= C_AT (L_p~(theta) - H~) by C5 with
+r = p~, and Pinsker ends the proof. Nothing is assumed about p; the paper states a form of this kind, whose constants
+could not be checked here.
+
 Legend: ``n`` pairs, ``d`` parameters, ``C`` size of the cover (its logarithm is passed, since it overflows).
 Source: Li et al. 2024 (arXiv:2407.21046), theorem on finite-sample generalisation; constants as proved here.
 """
@@ -175,6 +189,43 @@ def total_variation_bound(
     check_tensorization(tensorization)
     excess = excess_loss_bound(samples, beta, delta, log_cover_size, epsilon, misspecification)
     return sqrt(tensorization * excess / 2)
+
+
+def observed_loss_bound(
+    samples: int,
+    masks_per_sample: int,
+    states: int,
+    excess: float,
+    beta: float,
+    delta: float,
+    tensorization: float,
+    log_cover_size: float,
+    epsilon: float = 0.0,
+) -> float:
+    """Bound C4' on TV(p, p_theta) with probability >= 1 - delta from what training shows; above 1 it says nothing.
+
+    Args:
+        samples: n, independent sequences.
+        masks_per_sample: m, independent masks for each.
+        states: q^N.
+        excess: L^(theta) - H~, the training loss above the empirical conditional entropy, in nats; L^ alone gives a
+            weaker bound. It may be slightly negative, since L^ is over the masks that were drawn.
+        beta, delta, tensorization, log_cover_size, epsilon: see `total_variation_bound`.
+
+    Raises:
+        InvalidInput: an argument out of range.
+    """
+    for argument, value in (("masks_per_sample", masks_per_sample), ("states", states)):
+        if value < 1:
+            raise InvalidInput(argument, value, "at least 1 is needed")
+    if not np.isfinite(excess):
+        raise InvalidInput("excess", excess, "a finite number is needed")
+    if not 0 <= epsilon < np.inf:
+        raise InvalidInput("epsilon", epsilon, "a finite number >= 0 is needed")
+    check_tensorization(tensorization)
+    deviation = uniform_deviation(samples * masks_per_sample, beta, delta, log_cover_size)
+    learned = sqrt(tensorization * max(0.0, excess + deviation + 2 * epsilon) / 2)
+    return learned + sqrt(states / samples) / 2 + sqrt(log(2 / delta) / (2 * samples))
 
 
 def best_cover_of_box(

@@ -217,9 +217,10 @@ def draw_schemes(data: Mapping[str, Any]) -> Figure:
                     steps + 0.05 * (index - 1.5),
                     values.mean(axis=0),
                     yerr=2 * values.std(axis=0, ddof=1) / np.sqrt(len(values)),
-                    marker=MARKERS[index],
-                    color=COLOURS[index],
-                    linestyle=DASHES[index],
+                    marker=MARKERS[index % len(MARKERS)],
+                    color=COLOURS[index % len(COLOURS)],
+                    # Beyond as many schemes as colours, another dash of the same colour.
+                    linestyle=DASHES[(index + index // len(COLOURS)) % len(DASHES)],
                     capsize=2,
                     label=scheme,
                 )

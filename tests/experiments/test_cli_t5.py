@@ -17,6 +17,7 @@ from flax import nnx
 from experiments.cli import main
 from experiments.cli.t5.decoding import require_vocabulary
 from experiments.translation.line_stream import groups_of_lines
+from experiments.translation.long_lines import parts_of
 from simulators.t5.files.checkpoints import load_checkpoint, save_checkpoint
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.network import T5
@@ -87,7 +88,8 @@ def test_translate_from_a_pipe_shows_every_step(refining: Path) -> None:
         "--steps",
         3,
         "--show-steps",
-        "--truncate",
+        "--long",
+        "truncate",
         "--start",
         "random",
         "--no-early-exit",
@@ -104,6 +106,48 @@ def test_translate_from_a_pipe_shows_every_step(refining: Path) -> None:
         old, new = (line.split()[2:] for line in (before, after))
         assert all(token == f"[{token.strip('[]')}]" or token == other for token, other in zip(new, old, strict=True))
     assert [line.strip() for line in shown if line.startswith("  =>")][1] == "=>"
+
+
+def test_long_lines_are_translated_in_parts(autoregressive: Path) -> None:
+    lines = ["s0 s1 s2. s3 s4 s0 s1", "", "\u200b", "s0 s1 s2 s3 s4 s0 s1 s2 s3"]
+    ended = gmlm("translate", autoregressive, "--long", "split", input="\n".join(lines))
+    assert ended.code == 0, ended.err
+    translated = ended.out.split("\n")
+    assert len(translated) == 5
+    assert translated[1] == translated[2] == ""
+    parts = ["s0 s1 s2 s3 s4 s0 s1", "s2 s3"]
+    alone = gmlm("translate", autoregressive, input="\n".join(parts))
+    assert translated[3] == " ".join(alone.out.split("\n")[:2])
+    pieces = language_vocabulary(LANGUAGE)
+    assert parts_of(lines[3], pieces, 8) == parts
+    assert parts_of("s0 s1! s2 s3 s4 s0 s1 s2 s3 s4", pieces, 7) == ["s0 s1!", "s2 s3 s4 s0 s1 s2", "s3 s4"]
+    with pytest.raises(InvalidInput, match="word = s0: 2 tokens"):
+        parts_of("s0 s1", pieces, 1)
+
+
+def test_n_best_lists_scores_in_order(autoregressive: Path, refining: Path) -> None:
+    ended = gmlm("translate", autoregressive, "--n-best", 3, "--beams", 4, input="s0 s1\n\ns2\n")
+    assert ended.code == 0, ended.err
+    rows = [line.split("\t") for line in ended.out.splitlines()]
+    assert [row[0] for row in rows] == ["1", "1", "1", "2", "3", "3", "3"]
+    assert rows[3] == ["2", "", ""]
+    for first in (0, 4):
+        scores = [float(row[1]) for row in rows[first : first + 3]]
+        assert scores == sorted(scores, reverse=True)
+        assert len({row[2] for row in rows[first : first + 3]}) == 3
+    best = gmlm("translate", autoregressive, "--beams", 4, input="s0 s1\n\ns2\n")
+    assert best.out.splitlines() == [rows[0][2], "", rows[4][2]]
+    ended = gmlm("translate", refining, "--n-best", 3, "--length-beam", 3, input="s0 s1\n")
+    assert ended.code == 0, ended.err
+    assert len(ended.out.splitlines()) == 3
+    for arguments, message in (
+        ((autoregressive, "--n-best", 2), "n_best = 2: at most as many as beams"),
+        ((refining, "--n-best", 2), "n_best = 2: at most as many as hypotheses"),
+        ((refining, "--n-best", 2, "--long", "split", "--length-beam", 3), "--n-best"),
+    ):
+        ended = gmlm("translate", *arguments, input="s0\n")
+        assert ended.code == 2
+        assert message in ended.err
 
 
 def test_evaluate_puts_both_decoders_in_one_table_and_figure(

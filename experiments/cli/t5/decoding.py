@@ -23,7 +23,7 @@ ROUNDED_TO = 128
 STARTS = ("mask", "random", "range-mask")
 REJECTERS = ("passthrough", "linear", "constant", "stutter", "learned")
 
-AUTOREGRESSIVE = ("beams", "max_length", "min_length")
+AUTOREGRESSIVE = ("beams", "max_length", "min_length", "early_stopping")
 REFINEMENT = (
     "steps",
     "start",
@@ -85,6 +85,11 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option("--beams", type=int, help="Autoregressive: width of beam search.  [default: 1]"),
         click.option("--max-length", type=int, help="Autoregressive: most tokens.  [default: that of the network]"),
         click.option("--min-length", type=int, help="Autoregressive: fewest tokens.  [default: 1]"),
+        click.option(
+            "--early-stopping",
+            type=click.Choice(("heuristic", "never", "always")),
+            help="Autoregressive: when a beam stops, as in transformers.  [default: heuristic]",
+        ),
         click.option("--length-penalty", type=float, help="Exponent, in choosing among hypotheses."),
         click.option("--temperature", type=float, default=0.0, show_default=True, help="0: the most likely token."),
         click.option("--top-k", type=int, default=0, show_default=True, help="Draw from the k likeliest; 0: all."),
@@ -103,13 +108,16 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
     return decorate
 
 
-def decoding_settings(config: T5Config, given: dict[str, Any], record: bool = False) -> Settings:
+def decoding_settings(
+    config: T5Config, given: dict[str, Any], record: bool = False, n_best: int | None = None
+) -> Settings:
     """Settings of the decoder that a network has, from the options of `decoding_options`.
 
     Args:
         config: of the network.
         given: options by name, None where they were left out.
         record: keep the tokens after each step.
+        n_best: hypotheses to return, with scores; None for the best without.
 
     Raises:
         InvalidInput: an option of the other decoder, or a value that is not allowed.
@@ -126,14 +134,15 @@ def decoding_settings(config: T5Config, given: dict[str, Any], record: bool = Fa
             value = str(given[name]) if isinstance(given[name], Path) else given[name]
             raise InvalidInput(option, value, f"this checkpoint has the other decoder, the {config.decoder} one")
     sampling = Sampling(given["temperature"], given["top_k"], given["top_p"])
+    listed = {} if n_best is None else {"n_best": n_best, "scores": True}
     if not refines:
         limits = {"max_length": config.max_target_length} | _present(given, *AUTOREGRESSIVE, "length_penalty")
-        return GenerationSettings(sampling=sampling, **limits)
+        return GenerationSettings(sampling=sampling, **limits, **listed)
     chosen = _present(given, "steps", "replacement", "update", "early_exit", *REFINEMENT[-3:], "length_penalty")
     for name in ("start", "remove_stutter"):
         if given.get(name) is not None:
             chosen[name] = given[name].replace("-", " ")
-    return RefinementSettings(sampling=sampling, rejecter=_rejecter(given), record=record, **chosen)
+    return RefinementSettings(sampling=sampling, rejecter=_rejecter(given), record=record, **chosen, **listed)
 
 
 def _present(given: dict[str, Any], *names: str) -> dict[str, Any]:

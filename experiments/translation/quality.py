@@ -34,6 +34,8 @@ class Quality:
         steps: refinement steps; None for autoregressive decoding.
         passes: decoder passes of a sentence, mean.
         bleu, chrf: 0..100.
+        bleu_interval, chrf_interval: half of their 95% bootstrap intervals over sentences; None where not asked for.
+        ceiling: BLEU of the references, written with the vocabulary and read back; no output scores more by much.
         stutter, reference_stutter: share of equal neighbours in outputs and references.
         length_error: mean |tokens of the output - tokens of the reference|.
         milliseconds: for a sentence, batched, without compilation, tokenising not counted.
@@ -45,7 +47,10 @@ class Quality:
     steps: int | None
     passes: float
     bleu: float
+    bleu_interval: float | None
     chrf: float
+    chrf_interval: float | None
+    ceiling: float
     stutter: float
     reference_stutter: float
     length_error: float
@@ -66,6 +71,7 @@ def measure_quality(
     seed: int = 0,
     oracle_lengths: bool = False,
     tokenizer: str = "13a",
+    bootstrap: int = 0,
     rescorer: Rescorer | None = None,
     report: Report = lambda text: None,
 ) -> Iterator[tuple[Quality, list[str]]]:
@@ -82,6 +88,7 @@ def measure_quality(
         seed: of random starts and sampling.
         oracle_lengths: give refinement the length of the reference.
         tokenizer: of BLEU.
+        bootstrap: samples of the intervals; 0 for none.
         rescorer: chooses among the hypotheses of refinement; its time counts.
         report: told what is being decoded.
 
@@ -99,6 +106,7 @@ def measure_quality(
         raise InvalidInput("steps", list(steps), "whole numbers of at least 1 are needed")
     sources, references = vocabulary.encode(pairs.sources), vocabulary.encode(pairs.targets)
     spoken = [row[:-1] for row in references]
+    ceiling = text_scores(vocabulary.decode(references), pairs.targets, tokenizer).bleu
     lengths = (
         [len(row) for row in references] if oracle_lengths or network.config.length_predictor == "oracle" else None
     )
@@ -108,7 +116,7 @@ def measure_quality(
         translator.seconds = 0.0
         targets = translator(sources, lengths if refines else None, steps=effort)
         texts = vocabulary.decode(target.tokens for target in targets)
-        scores = text_scores(texts, pairs.targets, tokenizer)
+        scores = text_scores(texts, pairs.targets, tokenizer, bootstrap)
         tokens = [target.tokens for target in targets]
         quality = Quality(
             model=name,
@@ -116,7 +124,10 @@ def measure_quality(
             steps=effort,
             passes=float(np.mean([target.passes for target in targets])),
             bleu=scores.bleu,
+            bleu_interval=scores.bleu_interval,
             chrf=scores.chrf,
+            chrf_interval=scores.chrf_interval,
+            ceiling=ceiling,
             stutter=stutter_rate(tokens),
             reference_stutter=stutter_rate(spoken),
             length_error=length_error(tokens, spoken),
@@ -125,6 +136,11 @@ def measure_quality(
             chrf_signature=scores.chrf_signature,
         )
         yield quality, texts
+
+
+def with_interval(score: float, half: float | None) -> str:
+    """A score as tables show it."""
+    return f"{score:.2f}" if half is None else f"{score:.2f} ± {half:.2f}"
 
 
 def first_pairs(pairs: Pairs, limit: int | None) -> Pairs:

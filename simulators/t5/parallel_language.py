@@ -63,6 +63,12 @@ def read_target(text: str, language: ParallelLanguage) -> tuple[int, ...]:
     return tuple(numbers.get(word, -1) for word in text.split())
 
 
+def register_letter(piece: str) -> str:
+    """The letter of the register that a target piece is of, "-" for any other piece."""
+    letter = piece.lstrip("\u2581")[:1]
+    return letter if letter and letter in REGISTER_LETTERS and piece.lstrip("\u2581")[1:2].isdigit() else "-"
+
+
 def target_ids(vocabulary: Vocabulary, language: ParallelLanguage) -> NDArray[np.int64]:
     """Id in the vocabulary of each target token, [target_symbols]."""
     return np.array([row[0] for row in vocabulary.encode(target_words(language))], dtype=np.int64)

@@ -155,7 +155,7 @@ def test_evaluate_puts_both_decoders_in_one_table_and_figure(
 ) -> None:
     text, figure = tmp_path / "pairs.tsv", tmp_path / "frontier.svg"
     text.write_text("s0 s1\ta0 a1\ns1 s2\tb1 b2\n", encoding="utf-8")
-    options = ("--source", text, "--steps", "1,2", "--beams", 1, "--batch", 2, "--oracle-lengths")
+    options = ("--source", text, "--steps", "1,2", "--beams", 1, "--batch", 2, "--oracle-lengths", "--bootstrap", 50)
     ended = gmlm("evaluate", autoregressive, refining, *options, "--figure", figure, "--json")
     assert ended.code == 0, ended.err
     rows = json.loads(ended.out)
@@ -168,7 +168,41 @@ def test_evaluate_puts_both_decoders_in_one_table_and_figure(
     assert all(row["milliseconds"] > 0 and "version:" in row["bleu_signature"] for row in rows)
     assert rows[1]["length_error"] == 0
     assert rows[1]["passes"] == 1
+    assert all(row["bleu_interval"] >= 0 and row["chrf_interval"] >= 0 for row in rows)
     assert b"refining" in figure.read_bytes() or figure.stat().st_size > 5000
+
+
+def test_logged_samples_show_every_step(autoregressive: Path, refining: Path, tmp_path: Path) -> None:
+    log = tmp_path / "samples.jsonl"
+    options = ("--words", 5, "--limit", 3, "--steps", "1,3", "--batch", 4, "--bootstrap", 0, "--json")
+    ended = gmlm("evaluate", autoregressive, refining, *options, "--log-samples", log, "--samples", 2)
+    assert ended.code == 0, ended.err
+    assert all(row["bleu_interval"] is None for row in json.loads(ended.out))
+    entries = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(entry["model"], entry["refinement steps"], entry["number"]) for entry in entries] == [
+        (model, steps, number)
+        for model, steps in (("autoregressive", None), ("refining", 1), ("refining", 3))
+        for number in (1, 2)
+    ]
+    for entry in entries:
+        assert len(entry["steps"]) == (entry["passes"] if entry["refinement steps"] else 0)
+        assert entry["mixed"] == (len(set(entry["registers"]) - {"-"}) > 1)
+        for step in entry["steps"]:
+            words = step["tokens"]
+            assert step["stutters"] == [i for i in range(1, len(words)) if words[i] == words[i - 1] != "_"]
+            assert step["registers"] == "".join(w[1] if w[0] == "▁" and w[1] in "ab" else "-" for w in words)
+        for before, after in itertools.pairwise(entry["steps"]):
+            differ = [i for i, (a, b) in enumerate(zip(before["tokens"], after["tokens"], strict=True)) if a != b]
+            assert after["changed"] == differ
+    assert {"a", "b"} <= set("".join(entry["registers"] for entry in entries))
+
+
+def test_a_ceiling_below_100_is_told(refining: Path, tmp_path: Path) -> None:
+    text = tmp_path / "pairs.tsv"
+    text.write_text("s0 s1\ta0 a1 a2 ﬁ a3\ns1 s2\tb1 b2 b3 b4\n", encoding="utf-8")
+    ended = gmlm("evaluate", refining, "--source", text, "--steps", 1, "--batch", 2, "--bootstrap", 0)
+    assert ended.code == 0, ended.err
+    assert "Ceiling: the references themselves" in ended.out
 
 
 def test_the_teacher_chooses_among_lengths(autoregressive: Path, refining: Path, tmp_path: Path) -> None:

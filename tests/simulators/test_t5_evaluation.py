@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +49,26 @@ def test_bleu_and_chrf_are_those_of_sacrebleu() -> None:
     perfect = text_scores(references, references)
     assert perfect.bleu == pytest.approx(100)
     assert perfect.chrf == pytest.approx(100)
+
+
+def test_intervals_are_those_of_sentences_drawn_anew() -> None:
+    """Against a bootstrap of our own; both have an error of some percent with so many samples."""
+    generator = np.random.default_rng(0)
+    references = [" ".join(map(str, generator.integers(0, 9, 8))) for _ in range(60)]
+    hypotheses = [" ".join(w if generator.random() < 0.8 else "x" for w in line.split()) for line in references]
+    scores = text_scores(hypotheses, references, "none", samples=500)
+    assert scores.bleu == text_scores(hypotheses, references, "none").bleu
+    draws = [generator.integers(0, 60, 60) for _ in range(300)]
+    for kind, half in (("bleu", scores.bleu_interval), ("chrf", scores.chrf_interval)):
+        found = [
+            getattr(text_scores([hypotheses[i] for i in draw], [references[i] for i in draw], "none"), kind)
+            for draw in draws
+        ]
+        low, high = np.quantile(found, [0.025, 0.975])
+        assert half == pytest.approx((high - low) / 2, rel=0.25)
+    assert text_scores(hypotheses[:1], references[:1], samples=500).bleu_interval is None
+    with pytest.raises(InvalidInput, match="samples"):
+        text_scores(hypotheses, references, samples=-1)
 
 
 @given(st.lists(st.lists(st.integers(0, 2), max_size=6), max_size=5))

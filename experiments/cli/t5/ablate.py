@@ -96,6 +96,8 @@ def _print(record: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from experiments.translation.quality import with_interval
+
     console = Console()
     for name, rows in record["quality"].items():
         table = Table(title=name, title_justify="left", box=None, pad_edge=False, header_style="bold")
@@ -105,7 +107,8 @@ def _print(record: Mapping[str, Any]) -> None:
         for row in rows:
             numbers = [f"{row['passes']:.1f}", f"{row['bleu']:.2f}", f"{row['half_width']:.2f}"]
             numbers.append("" if row["p_value"] is None else f"{row['p_value']:.3f}")
-            numbers += [f"{row['chrf']:.2f}", f"{100 * row['stutter']:.2f}", f"{row['milliseconds']:.2f}"]
+            numbers += [with_interval(row["chrf"], row["chrf_interval"])]
+            numbers += [f"{100 * row['stutter']:.2f}", f"{row['milliseconds']:.2f}"]
             table.add_row(row["model"], "" if row["steps"] is None else str(row["steps"]), *numbers)
         console.print(table)
         click.echo(f"References: stutter {100 * rows[0]['reference_stutter']:.2f} %. {rows[0]['bleu_signature']}\n")

@@ -134,7 +134,7 @@ def decoding_settings(
             value = str(given[name]) if isinstance(given[name], Path) else given[name]
             raise InvalidInput(option, value, f"this checkpoint has the other decoder, the {config.decoder} one")
     sampling = Sampling(given["temperature"], given["top_k"], given["top_p"])
-    listed = {} if n_best is None else {"n_best": n_best, "scores": True}
+    listed: dict[str, Any] = {} if n_best is None else {"n_best": n_best, "scores": True}
     if not refines:
         limits = {"max_length": config.max_target_length} | _present(given, *AUTOREGRESSIVE, "length_penalty")
         return GenerationSettings(sampling=sampling, **limits, **listed)

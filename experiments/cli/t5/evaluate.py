@@ -12,7 +12,11 @@ from experiments.cli.t5.decoding import decoding_options
 
 if TYPE_CHECKING:
     from experiments.translation.quality import Quality
+    from simulators.t5.decoding.rescoring import Rescorer
+    from simulators.t5.decoding.translation import Settings
     from simulators.t5.files.parallel_text import Pairs
+    from simulators.t5.files.vocabulary import Vocabulary
+    from simulators.t5.network.network import T5
 
 
 @click.command()
@@ -28,6 +32,17 @@ if TYPE_CHECKING:
 @decoding_options(steps=False)
 @click.option("--oracle-lengths", is_flag=True, help="Refinement: use the lengths of the references.")
 @click.option("--tokenizer", default="13a", show_default=True, help="Of BLEU: 13a, intl, char, zh or none.")
+@click.option(
+    "--bootstrap", type=click.IntRange(min=0), default=1000, show_default=True, help="Samples of intervals; 0: none."
+)
+@click.option(
+    "--log-samples",
+    type=click.Path(path_type=Path),
+    help="File of JSON lines: sentences with every refinement step, where words stutter and registers mix.",
+)
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Sentences to log, at most."
+)
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw BLEU against time: .svg, .png or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def evaluate(
@@ -37,11 +52,14 @@ def evaluate(
     steps: str,
     oracle_lengths: bool,
     tokenizer: str,
+    bootstrap: int,
+    log_samples: Path | None,
+    samples: int,
     figure: Path | None,
     as_json: bool,
     **given: Any,
 ) -> None:
-    """BLEU, chrF, stutter, length error and milliseconds per sentence of CHECKPOINTS, by refinement steps.
+    """BLEU and chrF with 95% intervals, stutter, length error and milliseconds per sentence of CHECKPOINTS, by steps.
 
     Several checkpoints, autoregressive or refining, share one table and one figure. Options of a decoder apply to the
     checkpoints that have it. Without files or a test set the pairs are fresh ones of the synthetic language of
@@ -59,6 +77,7 @@ def evaluate(
     )
     from experiments.figures import render
     from experiments.translation.quality import draw_frontier, first_pairs, measure_quality
+    from experiments.translation.samples import as_lines
     from theory.errors import InvalidInput
     from theory.files import write_atomically
     from theory.parameters import parse_numbers
@@ -89,10 +108,17 @@ def evaluate(
             seed=given["seed"],
             oracle_lengths=oracle_lengths,
             tokenizer=tokenizer,
+            bootstrap=bootstrap,
             rescorer=rescorer,
             report=lambda text: click.echo(f"decoding {len(pairs.sources)} sentences: {text}", err=True),
         )
         rows += [quality for quality, _ in found]
+    if log_samples is not None:
+        logged = first_pairs(pairs, min(samples, len(pairs.sources)))
+        lines = []
+        for (folder, network, pieces), chosen, rescorer in zip(loaded, settings, rescorers, strict=True):
+            lines += _logged(folder, network, pieces, logged, chosen, efforts, rescorer, given)
+        write_atomically(log_samples, as_lines(lines))
     plain = [dataclasses.asdict(row) for row in rows]
     if figure is not None:
         write_atomically(figure, render(draw_frontier(plain), figure.suffix[1:]))
@@ -100,6 +126,43 @@ def evaluate(
         click.echo(json.dumps(plain, indent=1))
     else:
         _print(rows)
+
+
+def _logged(
+    folder: Path,
+    network: T5,
+    pieces: Vocabulary,
+    pairs: Pairs,
+    settings: Settings,
+    efforts: list[int],
+    rescorer: Rescorer | None,
+    given: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """The sample sentences of one checkpoint, with each number of steps."""
+    import dataclasses
+
+    from experiments.translation.samples import samples
+    from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.parallel_language import register_letter
+
+    synthetic = given["source"] is None and given["test_set"] is None
+    variants: list[tuple[int | None, Settings]] = [(None, settings)]
+    if isinstance(settings, RefinementSettings):
+        variants = [(steps, dataclasses.replace(settings, steps=steps, record=True)) for steps in efforts]
+    entries = []
+    for steps, variant in variants:
+        found = samples(
+            network,
+            pieces,
+            pairs,
+            variant,
+            rows=given["batch"],
+            seed=given["seed"],
+            rescorer=rescorer,
+            register=register_letter if synthetic else None,
+        )
+        entries += [{"model": folder.name or str(folder), "refinement steps": steps} | entry for entry in found]
+    return entries
 
 
 def _pairs(given: dict[str, Any]) -> Pairs:
@@ -126,6 +189,8 @@ def _print(rows: list[Quality]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from experiments.translation.quality import with_interval
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("model", overflow="fold")
     table.add_column("decoder", no_wrap=True)
@@ -137,8 +202,8 @@ def _print(rows: list[Quality]) -> None:
             row.decoder,
             "" if row.steps is None else str(row.steps),
             f"{row.passes:.1f}",
-            f"{row.bleu:.2f}",
-            f"{row.chrf:.2f}",
+            with_interval(row.bleu, row.bleu_interval),
+            with_interval(row.chrf, row.chrf_interval),
             f"{100 * row.stutter:.2f}",
             f"{row.length_error:.2f}",
             f"{row.milliseconds:.2f}",
@@ -147,5 +212,11 @@ def _print(rows: list[Quality]) -> None:
     click.echo(
         f"References: stutter {100 * rows[0].reference_stutter:.2f} %. Length ±: mean difference of length in tokens."
     )
+    for ceiling in sorted({round(row.ceiling, 2) for row in rows}):
+        if ceiling < 100:
+            click.echo(
+                f"Ceiling: the references themselves, written with the vocabulary and read back, have {ceiling:.2f} "
+                "BLEU (normalised or unknown characters)."
+            )
     click.echo(f"BLEU {rows[0].bleu_signature}")
     click.echo(f"chrF {rows[0].chrf_signature}")

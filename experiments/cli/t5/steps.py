@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from simulators.t5.files.vocabulary import Vocabulary
     from simulators.t5.network.config import T5Config
 
-UNSET = "_"
-"""How a mask is written."""
-
 
 class StepPrinter:
     """Prints to standard output: in colour on a terminal, with [brackets] elsewhere."""
@@ -42,20 +39,17 @@ class StepPrinter:
         """Pieces, those that differ from the step before marked; at the first step all are new and none is."""
         from rich.text import Text
 
+        from experiments.translation.samples import changed, written
+
         terminal = self._console.is_terminal
         line = Text()
+        new = set(changed(tokens, before))
         for position, token in enumerate(tokens):
-            text = self._piece(token)
-            changed = before is not None and (position >= len(before) or before[position] != token)
+            text = written(token, self._pieces, self._config.vocab_size)
             if position:
                 line.append(" ")
-            if changed:
+            if position in new:
                 line.append(text if terminal else f"[{text}]", style="bold reverse")
             else:
                 line.append(text)
         return line
-
-    def _piece(self, token: int) -> str:
-        if token >= self._config.vocab_size:
-            return UNSET
-        return self._pieces.piece(token) if token < self._pieces.size else f"<{token}>"

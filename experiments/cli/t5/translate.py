@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -105,7 +106,7 @@ def _write_ranked(targets: list[Target], pieces: Vocabulary, first: int) -> None
     """Line number, score and text of each hypothesis; an empty line has one, without a score."""
     lines = []
     for number, target in enumerate(targets, start=first):
-        ranked = target.ranked or [(target.tokens, target.score)]
+        ranked: Sequence[tuple[list[int], float | None]] = target.ranked or [(target.tokens, target.score)]
         for text, (_, score) in zip(pieces.decode(tokens for tokens, _ in ranked), ranked, strict=True):
             lines.append(f"{number}\t{'' if score is None else f'{score:.6g}'}\t{_one_line(text)}\n")
     click.echo("".join(lines).encode(), nl=False)

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+BOOTSTRAP = 1000
+"""Samples of the intervals."""
+
 
 def measure(
     networks: Networks, test: Pairs, ablations: tuple[str, ...], steps: Sequence[int], rows: int, say: Say
@@ -63,9 +66,19 @@ def measure(
         found = []
         for name, network, settings in _cases(networks, ablation):
             if name not in decoded:
-                vocabulary, seed = networks.vocabulary, networks.settings.seed
                 decoded[name] = list(
-                    measure_quality(name, network, vocabulary, test, settings, steps, rows=rows, seed=seed, report=say)
+                    measure_quality(
+                        name,
+                        network,
+                        networks.vocabulary,
+                        test,
+                        settings,
+                        steps,
+                        rows=rows,
+                        seed=networks.settings.seed,
+                        bootstrap=BOOTSTRAP,
+                        report=say,
+                    )
                 )
             found += decoded[name]
         say(f"{ablation}: bootstrap")

@@ -2,6 +2,9 @@
 
 - *BLEU* (Papineni et al. 2002) and *chrF* (Popović 2015) are those of sacrebleu (Post 2018, arXiv:1804.08771), whose
   signature says exactly what was computed.
+- Their *intervals* are 95% bootstrap intervals over the test sentences (Koehn 2004), by sacrebleu, with its fixed seed.
+- The *ceiling* is the BLEU of the references themselves, written with the vocabulary and read back: normalisation and
+  unknown characters keep even a perfect output below 100.
 - *Stutter rate*: share of neighbouring tokens that are equal, over all neighbours of all sentences; the main error of
   parallel decoding (Gu et al. 2018, arXiv:1711.02281). Languages stutter by themselves ("that that"), so that the
   rate of the references belongs beside it.
@@ -26,29 +29,58 @@ TOKENIZERS = ("13a", "intl", "char", "zh", "none")
 
 @dataclass(frozen=True)
 class TextScores:
-    """Scores of a corpus, 0..100, each with its signature."""
+    """Scores of a corpus, 0..100, each with half of its 95% interval, where asked for, and its signature."""
 
     bleu: float
+    bleu_interval: float | None
     bleu_signature: str
     chrf: float
+    chrf_interval: float | None
     chrf_signature: str
 
 
-def text_scores(hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = "13a") -> TextScores:
+def text_scores(
+    hypotheses: Sequence[str], references: Sequence[str], tokenizer: str = "13a", samples: int = 0
+) -> TextScores:
     """BLEU and chrF of hypotheses against one reference each.
 
+    Args:
+        hypotheses, references: texts.
+        tokenizer: of BLEU.
+        samples: of the bootstrap; 0 for no intervals, and none are given for a single sentence.
+
     Raises:
-        InvalidInput: no sentence, unequal counts, or an unknown tokenizer.
+        InvalidInput: no sentence, unequal counts, an unknown tokenizer, or a negative number of samples.
     """
     from sacrebleu.metrics import BLEU, CHRF
 
     _require_pairs("hypotheses", len(hypotheses), len(references))
     if tokenizer not in TOKENIZERS:
         raise InvalidInput("tokenizer", tokenizer, "one of " + ", ".join(TOKENIZERS))
-    bleu, chrf = BLEU(tokenize=tokenizer), CHRF()
-    found = [metric.corpus_score(list(hypotheses), [list(references)]).score for metric in (bleu, chrf)]
-    # Signatures exist only after scoring.
-    return TextScores(found[0], str(bleu.get_signature()), found[1], str(chrf.get_signature()))
+    if samples < 0:
+        raise InvalidInput("samples", samples, "a whole number >= 0 is needed, 0 for no intervals")
+    metrics = {"bleu": BLEU(tokenize=tokenizer), "chrf": CHRF()}
+    values: dict[str, Any] = {"bleu_interval": None, "chrf_interval": None}
+    for name, metric in metrics.items():
+        values[name] = metric.corpus_score(list(hypotheses), [list(references)]).score
+        # Signatures exist only after scoring.
+        values[f"{name}_signature"] = str(metric.get_signature())
+    if samples > 1 and len(hypotheses) > 1:
+        found = _bootstrap([hypotheses, hypotheses], references, metrics, samples)
+        values |= {f"{name}_interval": float(found[name][0].ci) for name in metrics}
+    return TextScores(**values)
+
+
+def _bootstrap(
+    systems: Sequence[Sequence[str]], references: Sequence[str], metrics: dict[str, Any], samples: int
+) -> dict[str, list[Any]]:
+    """sacrebleu's paired bootstrap of the systems against the first of them; at least two are needed."""
+    from sacrebleu.significance import PairedTest
+
+    named: list[tuple[str, Sequence[str]]] = [(str(number), list(system)) for number, system in enumerate(systems)]
+    found = PairedTest(named, metrics, [list(references)], test_type="bs", n_samples=samples)()[1]
+    # Its columns are the names of the systems and then the metrics, in order, under names of its own.
+    return dict(zip(metrics, map(list, list(found.values())[1:]), strict=True))
 
 
 class PairedBleu(NamedTuple):
@@ -77,15 +109,13 @@ def paired_bleu(
         InvalidInput: no sentence, or unequal counts.
     """
     from sacrebleu.metrics import BLEU
-    from sacrebleu.significance import PairedTest
 
     for hypotheses in (baseline, *others):
         _require_pairs("hypotheses", len(hypotheses), len(references))
     # sacrebleu compares by name and wants another system, so that a lone baseline is compared with itself.
     systems = (baseline, *(others or (baseline,)))
-    named: list[tuple[str, Sequence[str]]] = [(str(number), list(system)) for number, system in enumerate(systems)]
-    test = PairedTest(named, {"BLEU": BLEU(tokenize=tokenizer)}, [list(references)], test_type="bs", n_samples=samples)
-    found: list[Any] = list(test()[1]["BLEU"][: 1 + len(others)])
+    metrics = {"bleu": BLEU(tokenize=tokenizer)}
+    found = _bootstrap(systems, references, metrics, samples)["bleu"][: 1 + len(others)]
     result = [PairedBleu(float(found[0].ci), None)]
     for system, entry in zip(others, found[1:], strict=True):
         # It counts differences beyond the measured one, and none is where all of them are 0.

@@ -129,7 +129,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         f"No more than {max(case['rate'] for case in cases):.1%} of the data sets break the bound, which may fail for "
         f"{parameters.delta:.0%}; it says something in {sum(case['informative']['distance'] for case in cases)} of "
         f"{len(cases)} settings and is loose by a factor of {best['bound'] / best['quantile']:.2g} at its tightest "
-        f"({best['class']} class, k = {best['masked']}, n = {best['samples']})."
+        f"({best['class']} class, k = {best['masked']}, n = {best['samples']}), from the observed loss by "
+        f"{min(case['observed_bound'] / case['quantile'] for case in cases if case['quantile'] > 0):.2g}."
     )
     return Findings(checks, table, {"cases": cases, "delta": parameters.delta}, takeaway)
 
@@ -330,7 +331,7 @@ def draw_distance(data: Mapping[str, Any]) -> Figure:
             axes.set(xlabel="masked pairs n", ylabel="TV(p, p$_{\\hat\\theta}$)", title=title)
             axes.set_xscale("log")
             axes.set_yscale("log")
-            axes.legend()
+        figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

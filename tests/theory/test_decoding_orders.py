@@ -137,6 +137,19 @@ def test_candidates_are_biased_even_one_token_at_a_time_on_a_product_law() -> No
     assert errors[2] < 2e-3
 
 
+def test_dream_wastes_a_call_and_ends_with_two_tokens_at_once() -> None:
+    """With as many steps as sites: 0, 1, ..., 1, 2 sites, so that even an order that draws last is not exact."""
+    law = copy_law([0.5, 0.5], 3)
+    # Ties: site 0 in the second call; then sites 1 and 2, which are determined.
+    found = decoded(law, "dream:score=margin", 3)
+    assert found.expected_calls == pytest.approx(3)
+    np.testing.assert_allclose(found.law.table, law.table, atol=1e-15)
+    # On parity the last two sites come together and cost ln 2.
+    parity = decoded(parity_law(3), "dream:score=margin", 3)
+    assert decoding_error(parity_law(3), parity.law) == pytest.approx(log(2))
+    assert decoding_error(parity_law(3), decoded(parity_law(3), "margin", 3).law) == pytest.approx(0, abs=1e-12)
+
+
 def test_greedy_decoding_is_a_point_mass() -> None:
     law = random_law(51, 4, 3)
     assert sorted(decoded(law, "entropy:temperature=0", 4).law.probabilities)[-1] == 1

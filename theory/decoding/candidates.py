@@ -117,10 +117,11 @@ LAST_TIME = 1e-3
 class Dream(RankedRule):
     """The surest floor(m (1 - s/t)) sites, the times on T + 1 equal ones from 1 to 1e-3; the last step takes all.
 
-    A step may take no site: a call that is wasted. Scores are those of the tempered and cut law: ``confidence`` the
-    probability of the candidate, ``margin`` and ``entropy`` of the law. At temperature 0 the candidate is the likeliest
-    token, and the law that is scored is untempered. With ``alg_temp`` a > 0 the sites are drawn by Plackett-Luce with
-    weights exp(score/a).
+    A step may take no site: a call that is wasted. So it is with T = N, where the first step takes none, since N (1 -
+    s) = 0.999, and the last one two: never one token a call. Scores are those of the tempered and cut law:
+    ``confidence`` the probability of the candidate, ``margin`` and ``entropy`` of the law. At temperature 0 the
+    candidate is the likeliest token, and the law that is scored is untempered. With ``alg_temp`` a > 0 the sites are
+    drawn by Plackett-Luce with weights exp(score/a).
     """
 
     name: ClassVar[str] = "dream"

@@ -65,7 +65,8 @@ def decode(
 
     Small laws are enumerated, so that everything is exact. At length the law's conditionals are exact and sequences are
     replayed: each number says whether it is exact, unbiased (with a 95% interval), or a bound. Divergences are in nats
-    for the whole sequence.
+    for the whole sequence. Where only samples say something of the output (remasking), pairs is the squared distance
+    between the laws of neighbouring pairs of tokens, 0 for the truth.
 
     \b
     gmlm decode --sites 6 --decoder all
@@ -197,13 +198,17 @@ def _print(record: dict[str, Any]) -> None:
 
     entropy = record["entropy"]
     known = "" if entropy is None else f", entropy {entropy:.4g} nats"
-    numbers = ("calls", "expected", "KL(p‖q)", "KL(q‖p)", "total variation", "E[-ln p] - H")
+    numbers = ["calls", "expected", "KL(p‖q)", "KL(q‖p)", "total variation", "E[-ln p] - H"]
+    shown = ["kl", "reverse_kl", "total_variation", "excess_loss"]
+    if any(row["pair_distance"] is not None for row in record["decoders"]):
+        numbers.append("pairs")
+        shown.append("pair_distance")
     rows = [
         (
             row["decoder"],
             str(row["calls"]),
             f"{row['expected_calls']:.4g}",
-            *(_number(row[name]) for name in ("kl", "reverse_kl", "total_variation", "excess_loss")),
+            *(_number(row[name]) for name in shown),
         )
         for row in record["decoders"]
     ]

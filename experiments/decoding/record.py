@@ -11,8 +11,8 @@ On a table every decoder is enumerated. At length, rules whose sites do not depe
 replayed: KL(p || q) along sequences drawn from p, the same for all decoders, and KL(q || p) along sequences drawn by
 the decoder; for random orders these bound the divergences of the mixture over orders from above. Rules that keep the
 best drawn candidates are summed over their paths in blocks of at most 12 sites, and bounded from above in wider ones.
-For other rules there remain a lower bound of KL(q || p), and E_q[-ln p] - H(p), which is no divergence: 0 for the
-truth, negative where a decoder makes text that is too likely.
+For other rules there remain a lower bound of KL(q || p); E_q[-ln p] - H(p), which is no divergence: 0 for the truth,
+negative where a decoder makes text that is too likely; and the squared distance of the laws of neighbouring pairs.
 
 Without a number of samples, rows are added until the half-width of the interval falls below `TARGET` nats a site.
 
@@ -37,7 +37,7 @@ from theory.decoding.known_sequence import KnownSequence, exact_divergence
 from theory.decoding.registry import RULES, parse
 from theory.decoding.replay import can_replay, has_one_path, replay
 from theory.decoding.rule import Rule, Setting
-from theory.decoding.sampled_estimates import reverse_divergence_bound
+from theory.decoding.sampled_estimates import reverse_divergence_bound, window_distance
 from theory.decoding.sampling import sample
 from theory.decoding.tables import KnownLaw
 from theory.errors import InvalidInput
@@ -115,6 +115,7 @@ class Outcome:
     reverse_kl: Estimate | None
     total_variation: Estimate | None
     excess_loss: Estimate | None
+    pair_distance: Estimate | None = None
 
 
 def decode_record(
@@ -364,7 +365,7 @@ class LengthStudy:
             return [-self.law.log_probability(result.sequences), result.calls, result.sequences]
 
         losses, spent, sequences = self.rows(drawn, 3, slow=True)
-        kl = reverse = None
+        kl = reverse = pairs = None
         exact = exact_divergence(self.model, rule, setting.calls)
         if exact is not None:
             kl = reverse = Estimate.exact(exact[0])
@@ -372,9 +373,11 @@ class LengthStudy:
             bound = reverse_divergence_bound(self.law, sequences.astype(np.int64), LEVEL)
             # Not below 0, which is a bound of every divergence.
             reverse = Estimate(max(bound.value, 0.0), "lower", (max(bound.low, 0.0), max(bound.value, 0.0)))
-        return Outcome(
-            text, setting.calls, float(spent.mean()), float(spent.max()), kl, reverse, None, self._excess(losses)
-        )
+            true = self.law.sample(2 * len(sequences), np.random.default_rng((self.seed, 6)))
+            apart = window_distance(sequences.astype(np.int64), true, self.law.symbols, min(2, self.law.sites), LEVEL)
+            pairs = Estimate(apart.value, apart.kind, (apart.low, apart.high))
+        calls, worst = float(spent.mean()), float(spent.max())
+        return Outcome(text, setting.calls, calls, worst, kl, reverse, None, self._excess(losses), pairs)
 
 
 def _known(divergence: Array | None) -> Array:

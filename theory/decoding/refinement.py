@@ -29,12 +29,12 @@ LEAST_PROBABILITY = 1e-12
 
 def site_laws(model: Predictor, tokens: Integers) -> Array:
     """p(x_i | x_A) at hidden sites, the leave-one-out law at revealed ones; [R, N] -> [R, N, q]."""
-    rows, sites = tokens.shape
-    site = np.arange(sites)
-    alone = np.repeat(tokens, sites, axis=0).reshape(rows, sites, sites)
-    alone[:, site, site] = model.symbols
-    laws = model.predict(alone.reshape(rows * sites, sites)).reshape(rows, sites, sites, -1)
-    return np.ascontiguousarray(laws[:, site, site])
+    laws = np.array(model.predict(tokens))
+    for site in np.flatnonzero((tokens != model.symbols).any(axis=0)):
+        alone = tokens.copy()
+        alone[:, site] = model.symbols
+        laws[:, site] = model.predict(alone)[:, site]
+    return laws
 
 
 def of_tokens(laws: Array, tokens: Integers) -> Array:

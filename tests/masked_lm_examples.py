@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import zipfile
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
 
 VH = (
@@ -26,25 +24,13 @@ FAMILIES = ("bert", "roberta", "distilbert", "esm", "modernbert")
 
 
 def sapiens_file(name: str, folder: Path) -> Path:
-    """One of Sapiens' files in a folder; skips the test where the package is not at hand.
+    """One of Sapiens' files in a folder; skips the test, with the reason, where the package is not at hand."""
+    from simulators.masked_lm.sapiens import published
 
-    GMLM_SAPIENS names its wheel or the folder of its checkpoints; otherwise an installed package is looked for.
-    """
-    named = os.environ.get("GMLM_SAPIENS", "")
-    inside = f"sapiens/models/v1/{name}"
-    if named.endswith(".whl") and Path(named).is_file():
-        with zipfile.ZipFile(named) as wheel:
-            (folder / name).write_bytes(wheel.read(inside))
-        return folder / name
-    spec = None if named else find_spec("sapiens")
-    root = Path(named) if named else Path(spec.origin).parent if spec is not None and spec.origin else None
-    for place in () if root is None else (root / name, root / "models" / "v1" / name, root / inside):
-        if place.is_file():
-            (folder / name).write_bytes(place.read_bytes())
-            return folder / name
-    pytest.skip(
-        "sapiens 1.0.5 is not at hand: GMLM_SAPIENS names neither its wheel nor its folder, nor is it installed"
-    )
+    try:
+        return published(name, folder)
+    except InvalidInput as error:
+        pytest.skip(str(error))
 
 
 @cache

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pickle
 import re
+import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from simulators.masked_lm.folder import require_packages
 from theory.errors import InvalidInput
 from theory.files import write_atomically
 
+VARIABLE = "GMLM_SAPIENS"
+"""Environment variable that says where the published checkpoints are."""
 FRAME = ("<s>", "<pad>", "</s>", "<unk>")
 """What fairseq puts before the symbols of a dictionary; ``<mask>`` comes after them."""
 
@@ -161,3 +166,32 @@ def _write_tokenizer(folder: Path, tokens: list[str], longest: int) -> None:
         "model_max_length": longest,
     }
     write_atomically(folder / "tokenizer_config.json", json.dumps(settings, indent=1) + "\n")
+
+
+def published(name: str, folder: Path) -> Path:
+    """A copy in ``folder`` of one of the files that sapiens 1.0.5 ships: ``checkpoint_vh.pt``, ``dict.txt``...
+
+    The environment variable GMLM_SAPIENS names its wheel or the folder of its checkpoints; otherwise an installed
+    package is looked for. Later versions of the package ship none.
+
+    Raises:
+        InvalidInput: it is nowhere to be found.
+    """
+    inside = f"sapiens/models/v1/{name}"
+    named = os.environ.get(VARIABLE, "")
+    if named.endswith(".whl") and Path(named).is_file():
+        with zipfile.ZipFile(named) as wheel:
+            write_atomically(folder / name, wheel.read(inside))
+        return folder / name
+    spec = None if named else find_spec("sapiens")
+    roots = [Path(named)] if named else [Path(spec.origin).parent / "models" / "v1"] if spec and spec.origin else []
+    for root in roots:
+        for place in (root / name, root / "models" / "v1" / name, root / inside):
+            if place.is_file():
+                write_atomically(folder / name, place.read_bytes())
+                return folder / name
+    raise InvalidInput(
+        VARIABLE,
+        named or "not set",
+        "the wheel of sapiens 1.0.5 or the folder of its checkpoints (pip download --no-deps sapiens==1.0.5)",
+    )

@@ -226,3 +226,16 @@ def test_both_ways_to_long_times_against_powers(beta, method):
     assert found.relative_error == 0
     assert found.steps == general.steps
     assert found.all_starts
+
+
+def test_negative_eigenvalues_follow_all_starts_or_say_that_they_did_not(monkeypatch):
+    """Nearly periodic: from the ends the chain is nearer than from within, and the theorem on ends does not hold."""
+    rates = np.log(np.full(7, 0.499))
+    chain = BirthDeathChain(rates, rates)
+    assert smallest_eigenvalue(chain) < 0
+    found, general = birth_death_mixing_time(chain, 0.1), mixing_time(chain, 0.1)
+    assert (found.steps, found.all_starts, found.relative_error) == (general.steps, True, 0.0)
+    monkeypatch.setattr("theory.chains.birth_death.mixing.FEW_STATES", 4)
+    bound = birth_death_mixing_time(chain, 0.1)
+    assert (bound.all_starts, bound.relative_error) == (False, np.inf)
+    assert bound.steps <= general.steps

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import deeptime.markov.tools.analysis as deeptime_analysis
 import numpy as np
 import pytest
+from deeptime.markov import pcca as deeptime_pcca
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +16,7 @@ from tests.theory.chain_examples import (
     birth_death_law,
     cycle_walk,
     random_chain,
+    random_reversible,
     rational_hitting_times,
     seeds,
     sizes,
@@ -160,14 +164,56 @@ def test_metastable_sets_are_the_wells(bond: float) -> None:
     np.testing.assert_allclose(found.eigenvalues, spectrum(matrix).eigenvalues[:4], atol=1e-14)
 
 
-def test_metastable_sets_need_a_reversible_irreducible_chain() -> None:
+def test_metastable_sets_need_a_reversible_chain_and_no_fewer_sets_than_classes() -> None:
     with pytest.raises(InvalidInput, match="not reversible"):
         metastable_sets(random_chain(0, 5), 2)
-    with pytest.raises(InvalidInput, match="closed class"):
-        metastable_sets(np.eye(3)[[1, 2, 2]], 2)
-    with pytest.raises(InvalidInput, match="count"):
+    with pytest.raises(InvalidInput, match="count = 3"):
         metastable_sets(two_state(0.2, 0.2), 3)
-    with pytest.raises(InvalidInput, match="closed classes"):
+    with pytest.raises(InvalidInput, match=r"3\.\.3: no fewer sets than closed classes"):
         metastable_sets(np.eye(3), 2)
     every_state = metastable_sets(two_state(0.2, 0.2), 2)
     assert sorted(part.states.tolist() for part in every_state.sets) == [[0], [1]]
+
+
+def test_disconnected_and_transient_chains_have_metastable_sets() -> None:
+    """Two wells that are joined, one that is not, and two states that fall into them."""
+    matrix = wells(1e-4)[0]
+    matrix[6, 7] = matrix[7, 6] = 0.0
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    whole = np.zeros((14, 14))
+    whole[:12, :12] = matrix
+    whole[12, [0, 8, 13]] = [0.2, 0.1, 0.7]
+    whole[13, [7, 13]] = 0.5
+    found = metastable_sets(whole, 3)
+    assert sorted(part.states.tolist() for part in found.sets) == [[0, 1, 2], [3, 4, 5, 6], [7, 8, 9, 10, 11, 12, 13]]
+    closed = next(part for part in found.sets if 7 in part.states)
+    assert (closed.escape_rate, closed.escape_time) == (0.0, np.inf)
+    assert closed.mass == pytest.approx(5 / 12)
+    # From 12: 0.2 into the first well, 0.1 and all of the 0.7 into the closed one.
+    wells_of = {tuple(part.states[:3]): index for index, part in enumerate(found.sets)}
+    assert found.memberships[12, wells_of[(7, 8, 9)]] == pytest.approx(0.8, abs=1e-6)
+    assert found.memberships[12, wells_of[(0, 1, 2)]] == pytest.approx(0.2, abs=1e-3)
+    every = metastable_sets(np.eye(3), 3)
+    assert np.sort(every.memberships, axis=1) == pytest.approx(np.array([[0, 0, 1]] * 3), abs=1e-15)
+
+
+@given(seeds, st.integers(6, 14), st.integers(2, 3), st.sampled_from([1.0, 3.0]))
+def test_memberships_are_degrees_and_about_as_crisp_as_a_peers(
+    seed: int, states: int, count: int, spread: float
+) -> None:
+    matrix, law = random_reversible(seed, states, spread)
+    matrix = (matrix + np.eye(states)) / 2  # no negative eigenvalues, which the peer ranks by their moduli
+    found = metastable_sets(matrix, count)
+    assert found.memberships.min() >= 0
+    np.testing.assert_allclose(found.memberships.sum(axis=1), 1, atol=1e-12)
+    assert sorted(np.concatenate([part.states for part in found.sets])) == list(range(states))
+
+    def crispness(chi: np.ndarray) -> float:
+        return float(((law @ chi**2) / (law @ chi)).sum())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer = deeptime_pcca(matrix, count).memberships
+    if peer.min() >= 0:
+        # Both search locally, and either may end a little lower.
+        assert crispness(found.memberships) >= 0.97 * crispness(peer)

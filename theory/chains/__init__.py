@@ -36,6 +36,7 @@ from theory.chains.iterative import (
     lanczos_gaps,
     sweep_ratio,
 )
+from theory.chains.lumping import Lumping, lump
 from theory.chains.metastability import MetastablePartition, MetastableSet, metastable_sets
 from theory.chains.mixing import MixingTime, NotMixedBy, mixing_time, mixing_time_from
 from theory.chains.operator import (
@@ -46,6 +47,8 @@ from theory.chains.operator import (
     as_operator,
     restrict,
 )
+from theory.chains.paths import sample_paths, sample_states
+from theory.chains.recurrence import kemeny_constant, recurrence_times
 from theory.chains.reversibility import detailed_balance_violation, edge_measure, is_reversible
 from theory.chains.spectrum import (
     Spectrum,
@@ -67,6 +70,7 @@ __all__ = [
     "HittingTimes",
     "IterativeGaps",
     "IterativeLaw",
+    "Lumping",
     "MetastablePartition",
     "MetastableSet",
     "MixingTime",
@@ -102,15 +106,20 @@ __all__ = [
     "is_aperiodic",
     "is_irreducible",
     "is_reversible",
+    "kemeny_constant",
     "lanczos_gaps",
+    "lump",
     "metastable_sets",
     "mixing_time",
     "mixing_time_from",
     "period",
     "reachable_from",
+    "recurrence_times",
     "relaxation_time",
     "residual",
     "restrict",
+    "sample_paths",
+    "sample_states",
     "spectral_gap",
     "spectrum",
     "stationary_law",

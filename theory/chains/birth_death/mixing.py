@@ -19,7 +19,8 @@ is simpler: the distance from x is proportional to |f(x)|, and f is monotone.
 
 **Which times.** The laws are advanced step by step, and distances never increase, so that blocks of steps bracket the
 time exactly. Where the slowest mode takes much longer than everything else, the time is read from it (see
-`theory.chains.birth_death.run`) and has the relative accuracy that is stated.
+`theory.chains.birth_death.run`) and has the relative accuracy that is stated. With negative eigenvalues nothing is
+known of the worst start: up to `FEW_STATES` all are followed, above only the two ends, and the time is a lower bound.
 
 Legend: N + 1 states.
 Sources: Karlin, *Total Positivity* (1968), ch. 1, 3 and 5; Ding, Lubetzky and Peres, "Total variation cutoff in
@@ -29,7 +30,7 @@ birth-and-death chains", PTRF 146 (2010), section 2.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +49,8 @@ FIRST_LOOK = 2**12
 """Whether only the slowest mode is left is looked at after this many steps, then each time that they have doubled."""
 PATIENCE = 2**17
 """A time is read from the slowest mode only where more steps than this would be left to make."""
+FEW_STATES = 64
+"""Up to this many states all starts are followed where the theorem on worst starts does not hold."""
 LARGEST_INTEGER = 2.0**53
 """Longer times are not resolved to single steps."""
 
@@ -59,7 +62,8 @@ class BirthDeathMixing:
     Attributes:
         steps: t_mix(eps); inf where it exceeds the largest float.
         log_steps: ln t_mix(eps), always finite unless t_mix = 0 (-inf).
-        relative_error: bound on the relative error of ``steps``; 0 where the integer is certain.
+        relative_error: bound on the relative error of ``steps``; 0 where the integer is certain, inf where a start that
+            was not followed may be worse.
         epsilon: eps.
         distance: d(t_mix); eps itself where the time is read from the slowest mode.
         worst_start: the start that is still farther than eps from pi just before.
@@ -249,16 +253,22 @@ def birth_death_mixing_time(chain: BirthDeathChain, epsilon: float = 0.25, maxim
         raise InvalidInput("maximum", maximum, "at least 1 step is needed")
     search = _Search(chain, epsilon, maximum)
     positive = chain.nonnegative or smallest_eigenvalue(chain) > 0
-    starts = [0, chain.states - 1]
+    every = not positive and chain.states <= FEW_STATES
+    starts = list(range(chain.states)) if every else [0, chain.states - 1]
     while True:
         moment = search.first_time(starts)
-        settled, worse = search.worse_start(moment) if positive else (False, None)
+        settled, worse = search.worse_start(moment) if positive else (every, None)
         if worse is None:
             return _result(search, moment, settled)
         starts.append(worse)
 
 
 def _result(search: _Search, moment: _Moment, settled: bool) -> BirthDeathMixing:
+    found = _time(search, moment, settled)
+    return found if settled else replace(found, relative_error=math.inf)
+
+
+def _time(search: _Search, moment: _Moment, settled: bool) -> BirthDeathMixing:
     made = moment.runs[0].time
     worst = moment.runs[moment.worst].start
     if moment.log_more == -math.inf:

@@ -163,6 +163,16 @@ def test_bottleneck_closed_forms() -> None:
         bottleneck_ratio_of([[1.0, 0.0], [0.5, 0.5]], [1])
 
 
+def test_flows_that_underflow_make_no_bottleneck() -> None:
+    # The flow out of the last two states, 2e-325, is no float: Phi = 1e-45 for them, and 0 must not come out.
+    matrix = np.array([[1.0, 1e-325, 0.0], [1e-45, 0.5, 0.5], [0.0, 0.5, 0.5]])
+    found = bottleneck_ratio(matrix, [1.0, 1e-280, 1e-280])
+    assert found.ratio >= 0.5e-45
+    # Here a state is too light to be looked at, and takes up the flow of the other.
+    matrix = np.array([[1.0, 0.0, 1e-300], [1e-40, 0.5, 0.5], [0.5, 0.5, 0.0]])
+    assert bottleneck_ratio(matrix, [1.0, 1e-289, 5e-291]).ratio >= 1e-40
+
+
 def test_sweep_is_an_upper_bound_and_finds_planted_bottlenecks() -> None:
     generator = np.random.default_rng(5)
     weights = generator.random((24, 24))

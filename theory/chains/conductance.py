@@ -31,9 +31,11 @@ Array = NDArray[np.float64]
 ENUMERATED_STATES = 20
 """Largest number of states for which all 2^S sets are examined."""
 SMALLEST_MASS = 1e-290
-"""Sets of less mass are left out: the flow out of them may underflow."""
+"""States of less mass are in none of the sets: the flow out of them may underflow."""
+SMALLEST_FLOW = 1e-300
+"""Products below this may have lost digits to underflow,"""
 LOST = 5e-324
-"""What a flow can lose to underflow; added to every one, so that a ratio is never too small."""
+"""as much as this at most, which is added to a flow for each of its terms: no ratio is too small then."""
 HALF_TOLERANCE = 1e-12
 """Excess over 1/2 of a set's mass that is taken for rounding."""
 
@@ -93,10 +95,14 @@ def bottleneck_ratio(chain: TransitionOperator | ArrayLike, law: ArrayLike | Non
     if len(carrying) < 2:
         raise InvalidInput("chain", "one state with mass", "a bottleneck needs two states of positive stationary mass")
     flow = edge_measure(operator, masses)[np.ix_(carrying, carrying)]
-    flow[(flow == 0) & (operator.to_dense()[np.ix_(carrying, carrying)] > 0)] = LOST
+    steps = operator.to_dense()[np.ix_(carrying, carrying)]
     inside = masses[carrying]
+    # In stationarity no more flows into the states left out than their mass.
+    unseen = float(masses[masses <= SMALLEST_MASS].sum())
+    if (masses.min() == 0 and len(carrying) < len(masses)) or ((flow < SMALLEST_FLOW) & (steps > 0)).any():
+        unseen += LOST * operator.states**2
     exact = len(carrying) <= ENUMERATED_STATES
-    ratio, chosen = _enumerate(flow, inside) if exact else _sweep(flow, inside)
+    ratio, chosen = _enumerate(flow, inside, unseen) if exact else _sweep(flow, inside, unseen)
     return BottleneckRatio(
         ratio, carrying[chosen], float(inside[chosen].sum()), exact, "enumeration" if exact else "sweep"
     )
@@ -110,7 +116,7 @@ def _subset_sums(values: Array) -> Array:
     return sums
 
 
-def _enumerate(flow: Array, masses: Array) -> tuple[float, States]:
+def _enumerate(flow: Array, masses: Array, unseen: float) -> tuple[float, States]:
     states = len(masses)
     require_memory(8.0 * 6 * 2**states, "states", states, f"all 2^{states} sets")
     cuts = np.zeros(1)  # Q(A, {0..i-1} \\ A) for every A within the first i states
@@ -121,12 +127,12 @@ def _enumerate(flow: Array, masses: Array) -> tuple[float, States]:
     mass = _subset_sums(masses)
     allowed = (mass > 0) & (mass <= 0.5 + HALF_TOLERANCE)
     ratios = np.full(len(cuts), np.inf)
-    np.divide(cuts, mass, out=ratios, where=allowed)
+    np.divide(cuts + unseen, mass, out=ratios, where=allowed)
     best = int(ratios.argmin())
     return float(ratios[best]), np.flatnonzero(best >> np.arange(states) & 1)
 
 
-def _sweep(flow: Array, masses: Array) -> tuple[float, States]:
+def _sweep(flow: Array, masses: Array, unseen: float) -> tuple[float, States]:
     require_memory(48.0 * flow.size, "states", len(masses), "the sweep along the second eigenfunction")
     _, vectors = symmetric_eigenvectors(0.5 * (flow + flow.T) / masses[:, None])
     # Where the gap is below rounding the first two vectors are any basis of their span: take the part orthogonal to
@@ -140,7 +146,7 @@ def _sweep(flow: Array, masses: Array) -> tuple[float, States]:
     cuts = np.diagonal(forward, offset=1)
     below = np.cumsum(masses[order])[:-1]
     above = np.cumsum(masses[order][::-1])[::-1][1:]
-    ratios = cuts / np.minimum(below, above)
+    ratios = (cuts + unseen) / np.minimum(below, above)
     best = int(ratios.argmin())
     chosen = order[: best + 1] if below[best] <= above[best] else order[best + 1 :]
     return float(ratios[best]), np.sort(chosen)

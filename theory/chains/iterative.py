@@ -24,6 +24,7 @@ from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator
 from theory.blas import one_blas_thread
 from theory.chains.checks import check_law
 from theory.chains.classes import communicating_classes
+from theory.chains.conductance import LOST
 from theory.chains.gaps import EXACTLY_ZERO, Enclosure, Gaps, least
 from theory.chains.lanczos import NotConverged, extreme_eigenpairs
 from theory.chains.nonnormal import NEAR_ONE
@@ -290,5 +291,5 @@ def sweep_ratio(chain: TransitionOperator, law: Array, function: Array, cuts: in
             inside[direction[:size]] = law[direction[:size]]
             flow = chain.propagate(inside)
             flow[direction[:size]] = 0.0
-            best = min(best, float(flow.sum() / mass[size - 1]))
+            best = min(best, float((flow.sum() + LOST * chain.states**2) / mass[size - 1]))
     return best

@@ -143,7 +143,9 @@ def whitened_family(law: ExponentialLaw) -> ExponentialFamily:
     if len(sizes) < family.parameters or sizes.min() <= RANK_TOLERANCE * sizes.max():
         raise InvalidInput("law", law.name, "its statistics must be linearly independent under the law")
     statistics = solve_triangular(triangle, centred.T, trans="T").T
-    return ExponentialFamily(law.sites, law.symbols, statistics, base_log_weights=_log(masses), name=family.name)
+    return ExponentialFamily(
+        law.sites, law.symbols, statistics, base_log_weights=law.log_probabilities, name=family.name
+    )
 
 
 def loewner_margin(upper: ArrayLike, lower: ArrayLike) -> float:
@@ -176,11 +178,6 @@ def _scores(
         grouped = family.statistics[index]
         score = grouped - conditional[:, None, :] @ grouped
         yield index.ravel(), joint.ravel(), score.reshape(-1, family.parameters)
-
-
-def _log(masses: Array) -> Array:
-    with np.errstate(divide="ignore"):  # ln 0 = -inf is meant: the state is outside the support
-        return np.asarray(np.log(masses))
 
 
 def _symmetric(matrix: ArrayLike, argument: str) -> Array:

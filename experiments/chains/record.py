@@ -39,7 +39,8 @@ def chain_record(
         planned: told of the plan before anything large is computed; may refuse it.
 
     Returns:
-        ``method`` and the fields of `experiments.chains.analysis.analyse`.
+        ``method`` and the fields of `experiments.chains.analysis.analyse`; ``renormalised`` where the masses of the law
+        did not sum to 1: how far off they were.
 
     Raises:
         InvalidInput: an unknown sampler, or values that do not go together.
@@ -56,7 +57,8 @@ def chain_record(
     else:
         record = analyse_matrix_free(law, operator, plan.alike, epsilon, block_masks, budget, curve)
     record["likeliest"] = [[name_of_state(at, law.sites, law.symbols), mass] for at, mass in record["likeliest"]]
-    return {"method": plan.method, **record}
+    renormalised = {"renormalised": law.renormalised} if law.renormalised else {}
+    return {"method": plan.method, **renormalised, **record}
 
 
 def matrix_record(

@@ -193,7 +193,8 @@ def test_tables_in_narrow_types(dtype: type) -> None:
     assert table.astype(np.float64).sum() != 1
     law = JointLaw(table)
     assert law.probabilities.sum() == pytest.approx(1, abs=1e-15)
-    assert law.deviation == pytest.approx(table.astype(np.float64).sum() - 1, abs=1e-15)
+    assert law.renormalised == pytest.approx(abs(table.astype(np.float64).sum() - 1), abs=1e-15)
+    assert JointLaw(law.table).renormalised == 0
     wrong = table.astype(np.float64) * 1.02
     with pytest.raises(InvalidInput, match="divide them by their sum"):
         JointLaw(wrong.astype(dtype) if dtype is np.float32 else wrong)

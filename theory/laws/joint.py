@@ -26,6 +26,9 @@ Array = NDArray[np.float64]
 SUM_TOLERANCE = 1e-8
 """Largest deviation of the total mass from 1 that is taken for rounding in a float64 table from outside."""
 
+SUM_ROUNDING = 1e-12
+"""A sum this near to 1 is taken for exact."""
+
 LOG_TINY = -660.0
 """Logarithm of a mass (1e-287) below which a float64 loses digits, or vanishes: the logarithms are kept then."""
 
@@ -62,7 +65,8 @@ class JointLaw:
             cannot hold; see `normalised_masses`.
 
     Attributes:
-        deviation: what the sum of the given masses differed from 1 by, before they were divided by it.
+        renormalised: how far the sum of the given masses was from 1, before they were divided by it; 0 where that is
+            no more than the rounding of a sum in float64.
 
     Raises:
         InvalidInput: wrong shape, NaN, negative mass, or a sum that is not 1.
@@ -93,7 +97,7 @@ class JointLaw:
         masses.flags.writeable = False
         self.table: Array = masses
         self.name = name
-        self.deviation = total - 1
+        self.renormalised = abs(total - 1) if abs(total - 1) > SUM_ROUNDING else 0.0
         self._log_table = log_table
 
     @staticmethod

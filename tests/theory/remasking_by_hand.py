@@ -24,8 +24,11 @@ from tests.theory.decoding_by_hand import (
     run,
 )
 
+Window = tuple[float, float, float]
+"""Of ReMDM's loop: the times at which it starts and ends, the share of revealed sites meanwhile."""
 
-def _finish(network: Network, law: dict, calls: float, drawn: bool = False) -> tuple[Law, float]:
+
+def _finish(network: Network, law: dict, calls: float, drawn: bool) -> tuple[Law, float]:
     """What is still masked takes its most likely token, all at once, as the released code ends; or is drawn."""
 
     def fill(state: object) -> Moves:
@@ -45,7 +48,12 @@ def _finish(network: Network, law: dict, calls: float, drawn: bool = False) -> t
 
 
 def remdm(
-    network: Network, steps: int, schedule: str, eta: float, window: tuple[float, float, float] = (0.55, 0.05, 0.9)
+    network: Network,
+    steps: int,
+    schedule: str,
+    eta: float,
+    window: tuple[float, float, float] = (0.55, 0.05, 0.9),
+    drawn: bool = False,
 ) -> tuple[Law, float]:
     """ReMDM (arXiv:2503.00307); the state is (tokens, probability of each revealed token when it was unmasked)."""
     t_on, t_off, alpha_on = window
@@ -94,10 +102,10 @@ def remdm(
     nothing = (None,) * network.n
     start = {(nothing, nothing if schedule == "conf" else None): 1.0}
     law, calls = run(start, [step(k) for k in range(steps)])
-    return _finish(network, law, calls)
+    return _finish(network, law, calls, drawn)
 
 
-def forward_backward(network: Network, steps: int) -> tuple[Law, float]:
+def forward_backward(network: Network, steps: int, drawn: bool = False) -> tuple[Law, float]:
     """The forward-backward corrector in the code of ReMDM."""
 
     def step(number: int) -> object:
@@ -114,7 +122,7 @@ def forward_backward(network: Network, steps: int) -> tuple[Law, float]:
         return moves
 
     law, calls = run({((None,) * network.n,): 1.0}, [step(k) for k in range(steps)])
-    return _finish(network, law, calls)
+    return _finish(network, law, calls, drawn)
 
 
 def _flip(network: Network, x: tuple, opened: float, closed: float) -> Moves:
@@ -129,7 +137,7 @@ def _flip(network: Network, x: tuple, opened: float, closed: float) -> Moves:
         yield (y,), p, y != x
 
 
-def dfm(network: Network, steps: int, eta: float) -> tuple[Law, float]:
+def dfm(network: Network, steps: int, eta: float, drawn: bool = False) -> tuple[Law, float]:
     """The discrete-flow-matching corrector in the code of ReMDM: a step as long as both rates allow."""
     t, plan = 1.0, []
     while t > (1 - 1e-5) / steps:
@@ -148,7 +156,7 @@ def dfm(network: Network, steps: int, eta: float) -> tuple[Law, float]:
         return lambda state: _flip(network, state[0], opened, closed)
 
     law, calls = run({((None,) * network.n,): 1.0}, [step(k) for k in range(len(plan))])
-    return _finish(network, law, calls)
+    return _finish(network, law, calls, drawn)
 
 
 def p2(network: Network, steps: int, eta: float) -> tuple[Law, float]:

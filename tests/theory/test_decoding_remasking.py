@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.theory import drafting_by_hand, noise_by_hand, remasking_by_hand
 from tests.theory.decoding_by_hand import (
@@ -24,11 +26,12 @@ from tests.theory.decoding_by_hand import (
     put,
     run,
 )
-from tests.theory.decoding_laws import random_law
+from tests.theory.decoding_laws import product_law, random_law
 from theory.decoding.enumeration import decode
 from theory.decoding.registry import parse
 from theory.decoding.tables import KnownLaw
 from theory.errors import InvalidInput
+from theory.laws.joint import JointLaw
 
 SPARSE = random_law(3, 4, 2, sparse=True)
 TERNARY = random_law(5, 3, 3, sparse=True)
@@ -36,6 +39,20 @@ TERNARY = random_law(5, 3, 3, sparse=True)
 LAWS = {"sparse": (network_of(SPARSE), KnownLaw(SPARSE)), "ternary": (network_of(TERNARY), KnownLaw(TERNARY))}
 MADE_UP = incompatible_network(3, 2, seed=8)
 NETWORKS = LAWS | {"incompatible": (MADE_UP, PlainPredictor(MADE_UP))}
+
+RELABELLED = (
+    "remdm",
+    "dfm",
+    "p2:ties=random",
+    "informed:tau=1",
+    "mask-predict:ties=random",
+    "edit:theta=0.5,theta_e=0.5,edits=2,ties=random",
+    "klass:theta=0.6,kappa=0.1,ties=random",
+    "tau-leaping:noise=uniform",
+    "ddpd",
+    "random-order+k-parallel:k=2",
+)
+"""Rules in which no site comes first."""
 
 ByHand = Callable[[Network], tuple[dict, float]]
 
@@ -48,6 +65,9 @@ ANY_NETWORK: dict[str, tuple[int, ByHand]] = {
         6,
         lambda n: remasking_by_hand.remdm(n, 6, "loop", 0.25, (0.7, 0.3, 0.8)),
     ),
+    "remdm:schedule=loop,eta=0.1,tail=drawn": (4, lambda n: remasking_by_hand.remdm(n, 4, "loop", 0.1, drawn=True)),
+    "forward-backward:tail=drawn": (3, lambda n: remasking_by_hand.forward_backward(n, 3, drawn=True)),
+    "dfm:eta=2,tail=drawn": (4, lambda n: remasking_by_hand.dfm(n, 4, 2.0, drawn=True)),
     "forward-backward": (4, lambda n: remasking_by_hand.forward_backward(n, 4)),
     "dfm:eta=10": (3, lambda n: remasking_by_hand.dfm(n, 3, 10.0)),
     "dfm:eta=0.5": (5, lambda n: remasking_by_hand.dfm(n, 5, 0.5)),
@@ -204,3 +224,29 @@ def test_speculative_decoding_has_the_sequential_law() -> None:
     expected = decode(model, parse("left-to-right"), 3).law.table
     for k in (1, 2, 3, 10):
         np.testing.assert_allclose(decode(model, parse(f"speculative:k={k}"), 1).law.table, expected, atol=1e-14)
+
+
+def test_adaptive_parallel_between_parallel_and_sequential() -> None:
+    network, model = NETWORKS["incompatible"]
+    at_once = decode(model, parse("one-shot"), 1).law.table
+    in_turn = decode(model, parse("left-to-right"), network.n).law.table
+    np.testing.assert_allclose(decode(model, parse("adaptive-parallel:w=1"), 1).law.table, at_once, atol=1e-14)
+    # Each token that is kept after the first is kept only where the sequential law draws it too: still a bias.
+    strict = decode(model, parse("adaptive-parallel:w=0"), 1)
+    np.testing.assert_allclose(decode(model, parse("adaptive-parallel:k=1"), 1).law.table, in_turn, atol=1e-14)
+    assert np.abs(strict.law.table - in_turn).max() > 1e-3
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["cap", "rescale", "loop"]), st.floats(0, 1), st.integers(1, 6))
+def test_independent_sites_survive_blind_remasking(seed: int, schedule: str, eta: float, steps: int) -> None:
+    law = product_law(seed, 3, 2)
+    rule = parse(f"remdm:schedule={schedule},eta={eta:.17g},tail=drawn")
+    np.testing.assert_allclose(decode(KnownLaw(law), rule, steps).law.table, law.table, atol=1e-12)
+
+
+@given(st.integers(0, 2**32 - 1), st.permutations(range(3)), st.sampled_from(RELABELLED))
+def test_relabelling_sites_relabels_the_output(seed: int, order: list[int], text: str) -> None:
+    law = random_law(seed, 3, 2)
+    moved = JointLaw(law.table.transpose(order))
+    output = decode(KnownLaw(law), parse(text), 2).law.table
+    np.testing.assert_allclose(decode(KnownLaw(moved), parse(text), 2).law.table, output.transpose(order), atol=1e-12)

@@ -13,11 +13,20 @@ from hypothesis import strategies as st
 
 from tests.theory.chain_examples import random_chain, seeds, two_state
 from theory.bounds import mixing_time_bounds, relaxation_time_bounds
-from theory.chains import DenseOperator, arnoldi_gaps, iterative, lanczos_gaps, spectrum, stationary_law
+from theory.chains import (
+    DenseOperator,
+    arnoldi_gaps,
+    bottleneck_ratio_of,
+    iterative,
+    lanczos_gaps,
+    spectrum,
+    stationary_law,
+    sweep_ratio,
+)
 from theory.chains.gaps import Enclosure, Gaps, least
 from theory.chains.nonnormal import eigenvalues_with_errors
 from theory.conditionals import TableConditionals
-from theory.laws import curie_weiss, named_graph, potts, random_ising, strong_clique
+from theory.laws import curie_weiss, magnetisation, named_graph, potts, random_ising, strong_clique
 from theory.masks import k_uniform
 from theory.samplers import SAMPLERS
 
@@ -79,6 +88,18 @@ def test_curie_weiss_without_its_matrix(beta: float, monkeypatch: pytest.MonkeyP
     # At beta = 12 the residual is a few per cent of the gap.
     assert found.gap == pytest.approx(exact, rel=1e-6 if beta < 12 else 0.1)
     assert holds(found.gap_interval, exact)
+
+
+def test_the_sweep_cuts_where_the_slow_function_jumps() -> None:
+    law = curie_weiss(9, 9.0)
+    chain = SAMPLERS["k-gibbs"].build(TableConditionals(law), k_uniform(9, 1))
+    found = lanczos_gaps(chain)
+    assert found.function is not None
+    ratio = sweep_ratio(chain, law.probabilities, found.function)
+    # The cut at magnetisation 0: one half of the mass on each side.
+    wrong = np.flatnonzero(magnetisation(9) < 0)
+    assert ratio <= bottleneck_ratio_of(chain, wrong, law.probabilities) * (1 + 1e-9)
+    assert found.gap <= 2 * ratio
 
 
 def test_strong_clique_without_its_matrix() -> None:

@@ -20,6 +20,7 @@ from theory.chains.classes import (
     transient_states,
 )
 from theory.chains.conductance import BottleneckRatio, bottleneck_ratio, bottleneck_ratio_of
+from theory.chains.gaps import Gaps
 from theory.chains.hitting import (
     HittingTimes,
     escape_probability_within,
@@ -67,6 +68,7 @@ __all__ = [
     "CommunicatingClasses",
     "Composition",
     "DenseOperator",
+    "Gaps",
     "HittingTimes",
     "IterativeGaps",
     "IterativeLaw",

@@ -129,16 +129,7 @@ def lanczos_gaps(chain: TransitionOperator, law: ArrayLike | None = None, tolera
     # 1 + the least eigenvalue; without negative ones the gap decides.
     low = Enclosure.around(1 + min((pair.value for pair in pairs[1:]), default=0.0), residual)
     absolute = least([gap, low])
-    return IterativeGaps(
-        gap=gap.value,
-        absolute_gap=absolute.value,
-        gap_interval=gap.interval,
-        absolute_gap_interval=absolute.interval,
-        residual=residual,
-        certain=True,
-        method=method,
-        function=function,
-    )
+    return _gaps(gap, absolute, residual, method, function, certain=True)
 
 
 def _small_gap(
@@ -218,19 +209,26 @@ def arnoldi_gaps(chain: TransitionOperator, tolerance: float = 1e-8) -> tuple[It
     if law_residual > tolerance:
         raise NotConverged(f"the stationary law has residual {law_residual:.2g}, above {tolerance:.2g}")
     gap, absolute = Enclosure.around(1 - rightmost, residual), Enclosure.around(1 - largest, residual)
-    return IterativeLaw(law, law_residual), _uncertain(gap, absolute, residual, "Arnoldi")
+    return IterativeLaw(law, law_residual), _gaps(gap, absolute, residual, "Arnoldi")
 
 
-def _uncertain(gap: Enclosure, absolute: Enclosure, residual: float, method: str) -> IterativeGaps:
+def _gaps(
+    gap: Enclosure,
+    absolute: Enclosure,
+    residual: float,
+    method: str,
+    function: Array | None = None,
+    certain: bool = False,
+) -> IterativeGaps:
     return IterativeGaps(
         gap=gap.value,
         absolute_gap=absolute.value,
         gap_interval=gap.interval,
         absolute_gap_interval=absolute.interval,
         residual=residual,
-        certain=False,
+        certain=certain,
         method=method,
-        function=None,
+        function=function,
     )
 
 
@@ -254,7 +252,7 @@ def _nearly_reducible(
     absolute = least([slow.absolute_gap, *(Enclosure.around(float(d), residual) for d in 1 - np.abs(far))])
     if classes.closed_periods[0] > 1:
         absolute = EXACTLY_ZERO
-    return IterativeLaw(known.law, known.residual), _uncertain(gap, absolute, residual, "Arnoldi, state reduction")
+    return IterativeLaw(known.law, known.residual), _gaps(gap, absolute, residual, "Arnoldi, state reduction")
 
 
 def _as_law(vector: Array, tolerance: float) -> Array:
@@ -273,7 +271,7 @@ def _check_tolerance(tolerance: float) -> None:
 
 
 def sweep_ratio(chain: TransitionOperator, law: Array, function: Array, cuts: int = 64) -> float:
-    """Smallest bottleneck ratio Phi(A) over ``cuts`` level sets A of a function with pi(A) <= 1/2.
+    """Smallest bottleneck ratio Phi(A) over about ``cuts`` level sets A of a function with pi(A) <= 1/2.
 
     Q(A, A^c) = sum over x outside A of pi(x)-weighted flow out of A, computed as (pi 1_A) P summed outside A: no
     cancellation. Any A gives a valid upper bound on the bottleneck ratio, and so a valid lower bound on mixing.
@@ -285,7 +283,10 @@ def sweep_ratio(chain: TransitionOperator, law: Array, function: Array, cuts: in
         allowed = int(np.searchsorted(mass, 0.5 + 1e-12, side="right"))
         if allowed == 0:
             continue
-        sizes = np.unique(np.searchsorted(mass, np.geomspace(mass[0], mass[allowed - 1], cuts // 2)) + 1)
+        sizes = np.searchsorted(mass, np.geomspace(mass[0], mass[allowed - 1], cuts // 2)) + 1
+        # And where the function jumps, from one set that is hardly left to another.
+        jumps = np.argsort(-np.abs(np.diff(function[direction])), kind="stable")[: cuts // 8] + 1
+        sizes = np.unique(np.concatenate([sizes, jumps]))
         for size in sizes[sizes <= allowed]:
             inside = np.zeros(chain.states)
             inside[direction[:size]] = law[direction[:size]]

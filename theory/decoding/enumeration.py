@@ -8,7 +8,6 @@ Legend: ``R`` states of a step, ``N`` sites, ``q`` symbols.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +26,7 @@ from theory.states import require_states, state_index
 Array = NDArray[np.float64]
 
 SUCCESSORS_AT_ONCE = 2**13
-"""States are expanded in chunks that lead to about as many successors, if each site had every token."""
+"""States are expanded in chunks that lead to about as many successors as this."""
 
 
 MAXIMUM_STATES = 2**21
@@ -109,13 +108,18 @@ def _step(
 ) -> tuple[State, Array, Array, float]:
     """All states after one step, merged chunk by chunk, with their masses, worst calls, and the calls expected."""
     parts: list[tuple[State, Array, Array]] = []
-    spent = 0.0
-    for rows in _chunks(setting, rule, state):
+    spent, first, size = 0.0, 0, 1
+    # The most masked first: they lead to the most successors, so that a chunk leads to fewer than the one before.
+    order = np.argsort(-(state.tokens == setting.symbols).sum(axis=1), kind="stable")
+    while first < len(mass):
+        rows = order[first : first + size]
+        first += size
         branches: Branches = rule.branches(setting, step, state.rows(rows), model)
         parent = rows[branches.parent]
         weights = mass[parent] * branches.probability
         spent += float(weights @ branches.calls)
         parts.append(_merged(branches.state, weights, worst[parent] + branches.calls))
+        size = min(8 * size, max(1, SUCCESSORS_AT_ONCE * len(rows) // len(parent)))
     if len(parts) == 1:
         return *parts[0], spent
     memory = {name: np.concatenate([part[0].memory[name] for part in parts]) for name in parts[0][0].memory}
@@ -123,17 +127,6 @@ def _step(
     return *_merged(
         whole, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
     ), spent
-
-
-def _chunks(setting: Setting, rule: Rule, state: State) -> Iterator[NDArray[np.int64]]:
-    """The rows in groups that lead to about `SUCCESSORS_AT_ONCE` successors at most."""
-    hidden = np.full(len(state.tokens), setting.sites)
-    if not rule.remasks:
-        hidden = (state.tokens == setting.symbols).sum(axis=1)
-    for count in np.unique(hidden):
-        rows = np.flatnonzero(hidden == count)
-        size = max(1, SUCCESSORS_AT_ONCE // (setting.symbols + 1) ** int(count))
-        yield from (rows[first : first + size] for first in range(0, len(rows), size))
 
 
 def _merged(state: State, mass: Array, worst: Array) -> tuple[State, Array, Array]:

@@ -28,6 +28,7 @@ from experiments.cli.sample_size import sample_size
 from experiments.cli.sweep import sweep
 from experiments.cli.t5 import t5
 from experiments.cli.text import text
+from experiments.cli.tighten import tighten
 from theory.errors import InvalidInput, shortened
 
 OPTIONAL = {
@@ -58,7 +59,9 @@ def gmlm() -> None:
     """
 
 
-for command in (reproduce, claims, chain, decode, information, sample_size, mlm, text, t5, sweep, results, plot):
+COMMANDS = (reproduce, claims, chain, decode, information, sample_size, tighten, mlm, text, t5, sweep, results, plot)
+
+for command in COMMANDS:
     gmlm.add_command(command)
 
 

@@ -1,0 +1,64 @@
+"""``gmlm tighten``: search for the instance at which a bound is tightest, or broken."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("bound")
+@click.option("--starts", type=int, default=12, show_default=True, help="Local searches, from random instances.")
+@click.option("--evaluations", type=int, default=300, show_default=True, help="Of the ratio, for each start.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the starts.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records, with the laws, as one JSON list.")
+@click.option("--figure", type=_FILE, help="Draw the atlas of the bounds searched (.svg, .png or .pdf).")
+def tighten(bound: str, starts: int, evaluations: int, seed: int, as_json: bool, figure: Path | None) -> None:
+    """Search laws for the instance that makes a bound tightest, or breaks it.
+
+    BOUND is a bound's name, a claim (C3, C5, C6, C8, C9) or `all`. A ratio of 1 means that the bound is attained; above
+    1 it is broken, and the exit code is 1. What is found is kept in the record, so that anybody can repeat it.
+    """
+    from experiments.cli.output import show_json, show_table
+    from experiments.cli.progress import progress
+    from experiments.figures import figure_kind, render
+    from experiments.files import write_atomically
+    from experiments.tightness.bounds import of
+    from experiments.tightness.figures import draw_atlas
+    from experiments.tightness.search import tighten as search
+
+    chosen = of(bound)
+    kind = figure_kind(figure, "--figure") if figure is not None else ""
+    records = []
+    with progress("searching", total=len(chosen)) as shown:
+        for number, one in enumerate(chosen):
+
+            def show(done: float, text: str, before: int = number) -> None:
+                shown.update(before + done, text=text)
+
+            records.append(search(one, starts, evaluations, seed, show))
+    if as_json:
+        show_json(records)
+    else:
+        tightest = max(records, key=lambda record: record["ratio"])
+        click.echo(
+            f"The tightest of {len(records)} bounds is {tightest['bound']} ({tightest['claim']}): "
+            f"{tightest['ratio']:.6g} of 1, {tightest['verdict']}."
+            if len(records) > 1
+            else f"{tightest['statement']}: {tightest['verdict']}, {tightest['ratio']:.6g} of 1 at the instance found."
+        )
+        rows = [
+            (r["claim"], r["bound"], f"{r['ratio']:.6g}", f"{r['random']:.3g}" if r["random"] else "", r["verdict"])
+            for r in records
+        ]
+        titles = ("claim", "bound", "tightest", "median of random", "verdict")
+        show_table(titles, rows, right=("tightest", "median of random"))
+        if len(records) == 1:
+            show_json(tightest["instance"])
+    if figure is not None:
+        write_atomically(figure, render(draw_atlas(records), kind))
+    sys.exit(1 if any(record["verdict"] == "broken" for record in records) else 0)

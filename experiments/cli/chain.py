@@ -8,6 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from experiments.cli.paths import FIGURES, WrittenFile
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -64,7 +66,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Leave out a mixing time or a spectrum that would take longer.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--plot", type=_FILE, help="Draw the total-variation curve with the bounds (.svg, .png or .pdf).")
+@click.option(
+    "--plot", type=WrittenFile(*FIGURES), help="Draw the total-variation curve with bounds: .svg, .png, .pdf."
+)
 @click.pass_context
 def chain(context: click.Context, /, **options: Any) -> None:
     """Analyse one sampler on one law: stationary law, gap, exact mixing time, bounds.
@@ -82,8 +86,6 @@ def chain(context: click.Context, /, **options: Any) -> None:
     given = {name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
     if not 0 < options["epsilon"] < 1:
         raise InvalidInput("--epsilon", options["epsilon"], "must lie strictly between 0 and 1")
-    if plot is not None and plot.suffix not in {".svg", ".png", ".pdf"}:
-        raise InvalidInput("--plot", str(plot), "the name must end in .svg, .png or .pdf")
     _refuse_without_effect(options, given)
     record, title = _analysed(options)
     if plot is not None and "curve" in record:

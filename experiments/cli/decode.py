@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from experiments.cli.paths import FIGURES, WrittenFile
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -49,7 +51,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--samples", type=int, default=0, help="Rows of sampled numbers.  [default: as the intervals need]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random models and samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--figure", type=_FILE, help="Draw calls against divergence (.svg, .png or .pdf).")
+@click.option("--figure", type=WrittenFile(*FIGURES), help="Draw calls against divergence (.svg, .png or .pdf).")
 @click.pass_context
 def decode(
     context: click.Context,
@@ -85,8 +87,6 @@ def decode(
     from theory.errors import InvalidInput
     from theory.parameters import parse_numbers
 
-    if figure is not None and figure.suffix not in {".svg", ".png", ".pdf"}:
-        raise InvalidInput("--figure", str(figure), "the name must end in .svg, .png or .pdf")
     law = _law(seed, **law_options)
     asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
     with progress("decoding", parts=0) as shown:

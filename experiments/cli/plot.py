@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from experiments.cli.paths import FIGURES, WrittenFile
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -28,7 +30,7 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--sweep", metavar="NAME", help="Draw only the cells of the sweeps of that name.")
 @click.option("--log/--linear", "log", default=None, help="Scale of the vertical axis of lines.")
 @click.option("--title", help="Heading of the figure.")
-@click.option("--out", type=_PATH, help="File: .svg, .png or .pdf.  [default: results/NAME.png]")
+@click.option("--out", type=WrittenFile(*FIGURES), help="File: .svg, .png or .pdf.  [default: results/NAME.png]")
 @click.option("--store", "path", type=_PATH, default=Path("results/sweeps.sqlite"), show_default=True, help="Database.")
 def plot(
     name: str,
@@ -60,15 +62,13 @@ def plot(
     from theory.files import require_writable
 
     target = out or path.parent / f"{name.replace(':', '-').replace('/', '-')}.png"
-    if target.suffix not in {".svg", ".png", ".pdf"}:
-        raise InvalidInput("--out", str(target), "the name must end in .svg, .png or .pdf")
     preset = PRESETS.get(name)
     if preset is None and (x is None or y is None):
         ready = ", ".join(PRESETS)
         raise InvalidInput("name", name, f"give --x and --y, or a ready-made figure: {ready}")
     if preset is not None and (x or y or series or value):
         raise InvalidInput("name", name, "a ready-made figure chooses its axes; name the subject " + preset.subject)
-    require_writable(target, "out")
+    require_writable(target, "--out")
     subject = load_subject(preset.subject if preset else name)
     found = open_results(path)
     wanted = [f"subject={subject.name}", *([f"sweep={sweep}"] if sweep else []), *conditions, "status=done"]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from experiments.cli.paths import WrittenFolder
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of every random draw.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=WrittenFolder(),
     default=Path("results"),
     show_default=True,
     help="Folder for records, figures and report.html.",

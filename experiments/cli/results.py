@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from experiments.cli.paths import WrittenFile
+
 if TYPE_CHECKING:
     from experiments.sweeps.results import Results, Row
 
@@ -25,9 +27,14 @@ _PATH = click.Path(dir_okay=False, path_type=Path)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Rows to list at most.")
 @click.option("--errors", is_flag=True, help="List failed cells with their errors.")
 @click.option("--every-version", is_flag=True, help="Also what older versions of the code computed of the same cells.")
-@click.option("--export", "target", type=_PATH, metavar="FILE", help="Write the rows to a .parquet or .csv file.")
+@click.option(
+    "--export",
+    "target",
+    type=WrittenFile(".parquet", ".csv"),
+    help="Write the rows: .parquet or .csv.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
-@click.option("--salvage", "saved", type=_PATH, metavar="FILE", help="Copy what a damaged database still holds.")
+@click.option("--salvage", "saved", type=WrittenFile(), help="Copy what a damaged database still holds.")
 @click.option("--store", "path", type=_PATH, default=Path("results/sweeps.sqlite"), show_default=True, help="Database.")
 def results(
     subject: str | None,
@@ -49,15 +56,12 @@ def results(
     from experiments.claim import plain
     from experiments.cli.output import say, show_json
     from experiments.sweeps.results import export, open_results
-    from theory.files import require_writable
 
     if saved is not None:
         from experiments.sweeps.salvage import salvage
 
         say(f"{salvage(path, saved)} cells saved in {saved}")
         return
-    if target is not None:
-        require_writable(target, "export")
     found = open_results(path, every_version=every_version)
     wanted = [*conditions]
     if subject is not None:

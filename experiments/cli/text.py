@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from experiments.cli.paths import WrittenFolder
+
 
 @click.group()
 def text() -> None:
@@ -24,7 +26,7 @@ def _corpus(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @text.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=WrittenFolder())
 @_corpus
 @click.option("--masks", default="uniform-ratio", show_default=True, help="uniform-ratio, 0.15, 15%, k=3 or span=4.")
 @click.option("--steps", default=1500, show_default=True, help="Optimiser steps.")

@@ -75,6 +75,7 @@ def _rows(connection: sqlite3.Connection, table: str, columns: tuple[str, ...]) 
                 yield row
             return
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:  # no database, or one without the table
+            # Text that is not UTF-8 has no code: the row is damaged. Other codes: no database, or none of ours.
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF != sqlite3.SQLITE_CORRUPT:
                 return
             last, missed = last + 1, missed + 1

@@ -256,7 +256,10 @@ def _open_to_read(path: Path) -> sqlite3.Connection:
         laid_out = _examine(path)
         connection = _connect_to_read(path)
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in (
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+        ):
             raise
         # The log of the last writer needs files beside the database, which cannot be made here.
         with tempfile.TemporaryDirectory() as folder:

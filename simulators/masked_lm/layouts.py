@@ -133,4 +133,6 @@ def _tensors(folder: Path) -> dict[str, Any]:
             found |= torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError:
         raise InvalidInput("model", str(folder), "its weights are a pickle with code in it, which is not run") from None
+    except Exception as error:  # torch's reader fails in any way at a file that is no checkpoint
+        raise InvalidInput("model", str(folder), f"its weights cannot be read ({type(error).__name__})") from None
     return found

@@ -120,7 +120,7 @@ def _read(checkpoint: Path) -> tuple[argparse.Namespace, dict[str, Any]]:
             found = torch.load(checkpoint, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError:
         raise InvalidInput("checkpoint", str(checkpoint), "a pickle with code in it, which is not run") from None
-    except (OSError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # torch's reader fails in any way at a file that is no checkpoint
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInput("checkpoint", str(checkpoint), f"cannot be read: {text}") from None
     if not isinstance(found, dict) or not {"args", "model"} <= set(found):

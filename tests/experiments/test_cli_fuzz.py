@@ -20,7 +20,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.cli import gmlm
@@ -81,7 +81,9 @@ LIKELY = {"couplings": "J.npy", "fields": "h.npy", "path": "store.sqlite", "tabl
 FIXED = {
     ("sweep",): ["--dry-run"],
     ("chain",): ["--sites", "4", "--budget", "1"],
-    ("decode",): ["--sites", "3", "--calls", "1,2", "--decoder", "random"],
+    ("decode",): ["--sites", "3", "--calls", "1,2", "--decoder", "random-order"],
+    ("t5", "train"): ["--steps", "0"],
+    ("text", "train"): ["--steps", "0", "--window", "4", "--width", "4", "--layers", "1"],
     ("reproduce",): ["C8", "--set", "C8.sites=0"],
     ("results",): ["--store", "store.sqlite"],
     ("plot",): ["--store", "store.sqlite", "--x", "a", "--y", "value", "--where", "b=0.1", "--where", "mode=good"],
@@ -211,3 +213,173 @@ def test_any_command_line_ends_well(path: tuple[str, ...], worker: Worker) -> No
         ends_well(worker, *words)
 
     ends()
+
+
+NUMBERS = st.sampled_from([0.0, 0.25, 0.5, 1.0, -1.0, 1e-300, 1e308, float("nan"), float("inf"), -float("inf")])
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> bytes:
+    """A file of an array: any kind and shape, and perhaps cut or changed."""
+    import io
+
+    if draw(st.booleans()):  # a law, or couplings
+        shape = draw(st.sampled_from([(2,), (3,), (2, 2), (3, 3), (2, 2, 2)]))
+        array = np.array(draw(st.lists(st.sampled_from([1.0, 2.0, 0.0, 1e-9]), min_size=9, max_size=9)))
+        array = np.resize(array, shape) / max(np.resize(array, shape).sum(), 1e-9)
+        if draw(st.booleans()):
+            array = array + array.T
+            np.fill_diagonal(np.atleast_2d(array), 0.0)
+    else:
+        shape = draw(st.sampled_from([(), (0,), (2,), (2, 2), (2, 3), (2, 2, 2), (2,) * 5, (1, 1), (4, 4)]))
+        kind = draw(st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c16", "U3", ">f8", "M8[s]"]))
+        size = int(np.prod(shape))
+        values = np.array(draw(st.lists(NUMBERS, min_size=size, max_size=size)), dtype=float)
+        with np.errstate(all="ignore"):
+            array = np.zeros(shape, kind) if kind[0] in "iuM" else values.astype(kind).reshape(shape)
+    file = io.BytesIO()
+    np.save(file, array)
+    return draw(changed(file.getvalue()))
+
+
+@st.composite
+def changed(draw: st.DrawFn, content: bytes) -> bytes:
+    """The content as it is, cut, or with some bytes changed."""
+    if draw(st.booleans()):
+        return content
+    if draw(st.booleans()):
+        return content[: draw(st.integers(0, len(content)))]
+    result = bytearray(content)
+    for place in draw(st.lists(st.integers(0, max(0, len(content) - 1)), min_size=1, max_size=4)):
+        result[place : place + 1] = bytes([draw(st.integers(0, 255))])
+    return bytes(result)
+
+
+@settings(quick, max_examples=60)
+@given(arrays(), arrays())
+def test_any_array_ends_well(worker: Worker, first: bytes, second: bytes) -> None:
+    (worker.folder / "any.npy").write_bytes(first)
+    (worker.folder / "other.npy").write_bytes(second)
+    ends_well(worker, "chain", "--table", "any.npy", "--json", "--budget", "1")
+    ends_well(worker, "information", "--couplings", "any.npy", "--fields", "other.npy", "--k", "1")
+
+
+TOML = {
+    "subject": ['"chain"', '"escape"'],
+    "design": ['"grid"', '"random"', '"latin"'],
+    "cells": ["3", "5"],
+    "seeds": ["2", '"7..9"', "[3, 8]"],
+    "name": ['"first"', '["a", "b"]'],
+    "set.sites": ["[3]", '"3..5"', "4"],
+    "set.k": ["[1, 2]", '"1..3"'],
+    "set.coupling": ['"0:1:0.5"', "[0.5, 1]", '"log:0.1..1"'],
+    "set.masks": ['["k=1", "uniform-ratio"]'],
+    "other": ["1"],
+}
+"""Lines of a sweep's file, and values that fit."""
+
+NASTY_TOML = [
+    "inf", "nan", "[inf]", "true", "{}", "{a = 1}", "[]", "1" + "0" * 400, "1979-05-27", "[" * 3000 + "]" * 3000, '""',
+    '"\\u0000"', "[[1], [2]]", "-1", '"[/x]"', "1e400", '"' + "9" * 5000 + '"',
+]  # fmt: skip
+
+
+@st.composite
+def toml(draw: st.DrawFn) -> bytes:
+    """A sweep as somebody might write it."""
+    lines = ['subject = "chain"'] if draw(st.booleans()) else []
+    for key in draw(st.lists(st.sampled_from(list(TOML)), max_size=4, unique=True)):
+        lines.append(f"{key} = {draw(st.sampled_from(TOML[key]) | st.sampled_from([*TOML[key], *NASTY_TOML]))}")
+    mark = draw(st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe"]))
+    return draw(changed(mark + draw(st.sampled_from(["\n", "\r\n", "\r"])).join(lines).encode()))
+
+
+@settings(quick, max_examples=60)
+@given(toml())
+def test_any_sweep_file_ends_well(worker: Worker, content: bytes) -> None:
+    (worker.folder / "any.toml").write_bytes(content)
+    ends_well(worker, "sweep", "--file", "any.toml", "--dry-run", "--store", "absent.sqlite")
+
+
+@settings(quick, max_examples=40)
+@given(st.data())
+def test_any_database_ends_well(worker: Worker, data: st.DataObject) -> None:
+    path = worker.folder / "any.sqlite"
+    path.write_bytes(data.draw(changed((worker.folder / "store.sqlite").read_bytes())))
+    for arguments in ([], ["--errors"], ["--json"], [CHEAP_NAME, "--where", "a=1"]):
+        ends_well(worker, "results", *arguments, "--store", path.name)
+    saved = worker.folder / "saved.sqlite"
+    saved.unlink(missing_ok=True)
+    ends_well(worker, "results", "--salvage", saved.name, "--store", path.name)
+
+
+TEXTS = [
+    "'[]'",
+    "'{}'",
+    "'{\"a\": {}}'",
+    "'{\"a\": [1, [2]]}'",
+    "'[/x]'",
+    "x'00ff'",
+    "NULL",
+    "7",
+    "1e400",
+    "''",
+    "char(27)",
+]
+
+
+@settings(quick, max_examples=40)
+@given(
+    st.sampled_from(["subject", "parameters", "seed", "code", "record", "error", "duration", "finished"]),
+    st.sampled_from(TEXTS),
+)
+def test_any_content_of_a_database_ends_well(worker: Worker, column: str, value: str) -> None:
+    path = worker.folder / "any.sqlite"
+    shutil.copy(worker.folder / "store.sqlite", path)
+    connection = sqlite3.connect(path)
+    try:
+        connection.execute(f"UPDATE OR IGNORE cells SET {column} = {value} WHERE id IN (2, 9)")
+        connection.commit()
+    except sqlite3.Error:
+        return  # the layout itself refuses it
+    finally:
+        connection.close()
+    for arguments in ([], ["--errors"], ["--json"], ["--where", "status=done"], ["--export", "t.csv"]):
+        ends_well(worker, "results", *arguments, "--store", path.name)
+    ends_well(worker, "plot", CHEAP_NAME, "--x", "a", "--y", "value", "--where", "b=0.1", "--store", path.name)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> Path:
+    """A small T5 as a folder."""
+    pytest.importorskip("flax")
+    from flax import nnx
+
+    from simulators.t5.files.checkpoints import save_checkpoint
+    from simulators.t5.network.network import T5
+    from tests.simulators.t5_examples import small_config
+
+    save_checkpoint(T5(small_config(), nnx.Rngs(0)), folder / "t5")
+    return folder / "t5"
+
+
+JSON_VALUES = [None, True, -1, 0, 1.5, 10**9, 10**400, "relu", "", [], {}, [[[]]], float("nan"), "x" * 1000, 3]
+
+
+@settings(quick, max_examples=60)
+@given(st.data())
+def test_any_checkpoint_ends_well(worker: Worker, checkpoint: Path, data: st.DataObject) -> None:
+    place = worker.folder / "any"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(checkpoint, place)
+    config = json.loads((place / "config.json").read_text())
+    if data.draw(st.booleans()):
+        for key in data.draw(st.lists(st.sampled_from(sorted(config)), min_size=1, max_size=2)):
+            config[key] = data.draw(st.sampled_from(JSON_VALUES))
+        (place / "config.json").write_text(json.dumps(config))
+    else:
+        file = place / data.draw(st.sampled_from(["config.json", "model.safetensors"]))
+        content = file.read_bytes()
+        head = data.draw(changed(content[:2000]))
+        file.write_bytes(head + content[2000:] if data.draw(st.booleans()) else head)
+    ends_well(worker, "t5", "convert", "any", "converted")

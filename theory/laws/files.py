@@ -38,7 +38,7 @@ def open_numbers(path: str | PathLike[str], argument: str) -> NDArray[Any]:
         raise InvalidInput(named, "missing", "there is no such file")
     try:
         stored = np.lib.format.open_memmap(file, mode="r")
-    except (OSError, ValueError, EOFError, OverflowError) as error:
+    except Exception as error:  # NumPy evaluates the header as Python text, which can fail in any way
         raise InvalidInput(named, "unreadable", f"not a readable .npy array ({error})") from None
     if stored.dtype.kind not in "fiu":
         raise InvalidInput(named, f"dtype {stored.dtype}", "real numbers are needed")

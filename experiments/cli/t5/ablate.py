@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
+from experiments.cli.paths import WrittenFolder
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=WrittenFolder())
 @click.option(
     "--data",
     required=True,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.paths import WrittenFolder
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.argument("destination", type=click.Path(path_type=Path))
+@click.argument("destination", type=WrittenFolder())
 @click.option(
     "--to",
     "decoder",

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from experiments.cli.paths import WrittenFile
 from experiments.cli.t5.decoding import decoding_options
 
 
 @click.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="File of source TAB translation.")
+@click.option("--out", required=True, type=WrittenFile(), help="File of source TAB translation.")
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="By default that of the checkpoint folder.")
 @click.option("--longest", type=int, help="Most tokens of a source.  [default: longest target of the network]")
 @decoding_options()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.paths import FIGURES, WrittenFile
 from experiments.cli.t5.data import language_options
 from experiments.cli.t5.decoding import decoding_options
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--samples", type=click.IntRange(min=1), default=100, show_default=True, help="Sentences to log, at most."
 )
-@click.option("--figure", type=click.Path(path_type=Path), help="Draw BLEU against time: .svg, .png or .pdf.")
+@click.option("--figure", type=WrittenFile(*FIGURES), help="Draw BLEU against time: .svg, .png or .pdf.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def evaluate(
     checkpoints: tuple[Path, ...],
@@ -78,12 +79,9 @@ def evaluate(
     from experiments.figures import render
     from experiments.translation.quality import draw_frontier, first_pairs, measure_quality
     from experiments.translation.samples import as_lines
-    from theory.errors import InvalidInput
     from theory.files import write_atomically
     from theory.parameters import parse_numbers
 
-    if figure is not None and figure.suffix not in (".svg", ".png", ".pdf"):
-        raise InvalidInput("--figure", str(figure), "a name that ends with .svg, .png or .pdf is needed")
     efforts = [int(number) for number in parse_numbers(steps, "--steps", whole=True)]
     pairs = first_pairs(_pairs(given), limit)
     loaded = [(folder, *load_translation_model(folder, vocabulary)) for folder in checkpoints]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.paths import WrittenFolder
 from experiments.cli.t5.data import data_options
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def _size_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=WrittenFolder())
 @data_options
 @click.option(
     "--vocabulary", type=click.Path(path_type=Path), help="Folder or file of `gmlm t5 vocab`; needed for files."

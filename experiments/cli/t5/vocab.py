@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from experiments.cli.paths import WrittenFolder
+
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for spiece.model.")
+@click.option("--out", required=True, type=WrittenFolder(), help="Folder for spiece.model.")
 @click.option("--size", default=8192, show_default=True, help="Number of ids; a short text gives fewer.")
 @click.option("--kind", type=click.Choice(["unigram", "word"]), default="unigram", show_default=True)
 @click.option("--coverage", default=1.0, show_default=True, help="Share of all characters that must be known.")

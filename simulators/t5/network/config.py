@@ -176,7 +176,7 @@ class T5Config:
         kind = values.get("model_type", "t5")
         if kind not in MODEL_TYPES:
             raise InvalidInput(f"{file}: model_type", kind, f"one of {', '.join(MODEL_TYPES)} is needed")
-        if "vocab_size" not in values:
+        if values.get("vocab_size") is None:
             raise InvalidInput(file, "no vocab_size", "a T5 configuration is needed")
         names = {field.name for field in dataclasses.fields(T5Config)}
         chosen = {name: value for name, value in values.items() if name in names and value is not None}
@@ -195,6 +195,8 @@ class T5Config:
             return T5Config(**(chosen | options))
         except InvalidInput as error:
             raise InvalidInput(f"{file}: {error.argument}", error.value, error.allowed) from None
+        except OverflowError as error:
+            raise InvalidInput(file, "a number in it", f"is out of range ({error})") from None
 
     def to_json(self) -> dict[str, Any]:
         """The content of ``config.json``, as `transformers` writes it, with our options under ``gmlm``."""

@@ -19,6 +19,7 @@ from theory.chains import (
     bottleneck_ratio_of,
     iterative,
     lanczos_gaps,
+    slow_modes,
     spectrum,
     stationary_law,
     sweep_ratio,
@@ -191,6 +192,21 @@ def test_slow_modes_of_very_different_speed(decades: tuple[int, int]) -> None:
     assert holds(found.gap_interval, gap)
     assert found.absolute_gap == pytest.approx(absolute, rel=1e-9)
     assert holds(found.absolute_gap_interval, absolute)
+
+
+def test_many_modes_that_are_equally_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    wells = 40
+    weights = np.kron(np.full((wells, wells), 1e-18), np.ones((2, 2))) + np.kron(np.eye(wells), np.ones((2, 2)))
+    matrix = weights / weights.sum(axis=1, keepdims=True)
+
+    def fails(*_: object, **__: object) -> None:
+        raise slow_modes.ArpackNoConvergence("none", np.empty(0), np.empty((0, 0)))
+
+    first = spectrum(matrix).gap
+    monkeypatch.setattr(slow_modes, "eigsh", fails)
+    # All functions of mean 0 that are constant on the wells decay at 1e-18 times the number of wells.
+    assert first == pytest.approx(spectrum(matrix).gap, rel=1e-9)
+    assert first == pytest.approx(wells * 1e-18, rel=1e-9)
 
 
 def test_flows_that_are_tiny_and_not_balanced() -> None:

@@ -25,14 +25,17 @@ Dmitriev and Dynkin 1945 for the angle.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse.linalg import LinearOperator, eigs, eigsh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs, eigsh
 
 from theory.chains.gaps import Enclosure, least
+from theory.chains.lanczos import NotConverged
 from theory.chains.state_reduction import reduce_states
 from theory.errors import InvalidInput
 from theory.memory import require_memory
@@ -151,13 +154,7 @@ def slowest_mode(block: Array, law: Array, alternating: bool = False) -> tuple[E
 
     generator = np.random.default_rng(0)
     left, right = (project(with_sign(v)[:, None])[:, 0] for v in generator.normal(size=(2, size)))
-    if len(law) <= DENSE_MODES:
-        matrix = inverse(np.eye(len(law)))
-        values, vectors = eigh(0.5 * (matrix + matrix.T), subset_by_index=[len(law) - 1] * 2)
-    else:
-        operator = LinearOperator((len(law),) * 2, matvec=lambda v: inverse(v)[:, 0], dtype=np.float64)
-        values, vectors = eigsh(operator, k=1, which="LA", v0=left, tol=1e-14)
-    top, vector = float(values[0]), vectors[:, 0]
+    top, vector = _largest(inverse, left)
     image = inverse(vector)[:, 0]
     residual = float(np.linalg.norm(image - top * vector))
     pair = inverse(np.stack([left, right], axis=1))
@@ -168,6 +165,19 @@ def slowest_mode(block: Array, law: Array, alternating: bool = False) -> tuple[E
     value = 1 / top / scale
     function = (vector / root)[:size]
     return Enclosure.around(value, value * relative), function / np.sqrt(law[:size] / law[:size].sum() @ function**2)
+
+
+def _largest(product: Callable[[Array], Array], start: Array) -> tuple[float, Array]:
+    """The largest eigenvalue of a symmetric product [S, B] -> [S, B], and its unit vector [S]."""
+    size = len(start)
+    if size > DENSE_MODES:
+        operator = LinearOperator((size, size), matvec=lambda v: product(v)[:, 0], dtype=np.float64)
+        with suppress(ArpackNoConvergence):  # many modes that are equally slow, to the last digits
+            values, vectors = eigsh(operator, k=1, which="LA", v0=start, tol=1e-14)
+            return float(values[0]), vectors[:, 0]
+    matrix = product(np.eye(size))
+    values, vectors = eigh(0.5 * (matrix + matrix.T), subset_by_index=[size - 1, size - 1])
+    return float(values[0]), vectors[:, 0]
 
 
 def inverse_modulo_constants(block: Array, law: Array) -> tuple[Array, float, float]:
@@ -213,6 +223,7 @@ def slowest_rates(block: Array, law: Array, count: int) -> SlowRates:
 
     Raises:
         InvalidInput: an expected time exceeds the range of float64.
+        NotConverged: the iteration did not reach its tolerance.
         ExceedsMemory: the matrices would not fit.
     """
     order = _heaviest_first(law)
@@ -228,7 +239,10 @@ def slowest_rates(block: Array, law: Array, count: int) -> SlowRates:
     size = len(block) - 1
     operator = LinearOperator((size, size), matvec=inverse, dtype=np.float64)
     start = np.random.default_rng(0).normal(size=size)
-    values, vectors = eigs(operator, k=count, which="LM", v0=start, tol=1e-12)
+    try:
+        values, vectors = eigs(operator, k=count, which="LM", v0=start, tol=1e-12)
+    except ArpackNoConvergence as error:
+        raise NotConverged(f"Arnoldi iteration did not converge: {error}") from None
     images = np.stack([inverse(v.real) + 1j * inverse(v.imag) for v in vectors.T], axis=1)
     residuals = np.linalg.norm(images - vectors * values, axis=0) + ROUNDING * size * EPS * np.abs(values).max()
     return rates_of_inverse(values, residuals, scale, len(block))

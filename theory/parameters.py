@@ -252,6 +252,28 @@ def _number(piece: str, text: str, name: str) -> float:
     return value
 
 
+def named(text: str, kinds: Mapping[str, type[Any]], what: str) -> Any:
+    """One of several things that have options, from its name and their values: ``llada:temperature=0.7,block=32``.
+
+    Args:
+        text: name, and after a colon options with commas between.
+        kinds: dataclasses of options by name.
+        what: they are, for messages.
+
+    Raises:
+        InvalidInput: an unknown name or option, or a value that is not allowed; it names them.
+    """
+    name, _, options = text.partition(":")
+    if name not in kinds:
+        raise InvalidInput(what, name, "one of " + ", ".join(kinds))
+    values = assignments([option for option in options.split(",") if option.strip()], f"{what} {name}")
+    known = describe(kinds[name])  # type: ignore[arg-type]  # a class is hashable
+    for option in values:
+        if option not in known:
+            raise InvalidInput(f"option of {name}", option, "one of " + (", ".join(known) or "none"))
+    return build(kinds[name], values=values)
+
+
 def assignments(texts: Sequence[str], argument: str = "--set") -> dict[str, str]:
     """``["sites=8", "k=1..4"]`` as a dictionary.
 

@@ -204,6 +204,24 @@ def test_a_failed_save_keeps_the_old_weights(tmp_path: Path, monkeypatch: pytest
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_what_a_killed_sharded_save_left_behind_goes_with_the_next_ones(tmp_path: Path) -> None:
+    network = T5(small_config(), nnx.Rngs(0))
+    save_checkpoint(network, tmp_path, max_shard_bytes=60_000)
+    good = {path.name for path in tmp_path.iterdir()}
+    # A second writer was killed: a whole shard of the other name, and a temporary file.
+    other = sorted(name for name in good if name.startswith("model-a-"))[0].replace("model-a-", "model-b-")
+    (tmp_path / other).write_bytes(b"torn")
+    (tmp_path / f".{other}.abcd1234.part").write_bytes(b"torn")
+    load_checkpoint(tmp_path)
+    save_checkpoint(network, tmp_path, max_shard_bytes=60_000)
+    load_checkpoint(tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {name.replace("model-b-", "model-a-") for name in names} == good
+    save_checkpoint(network, tmp_path, max_shard_bytes=60_000)
+    assert {path.name for path in tmp_path.iterdir()} == good
+    load_checkpoint(tmp_path)
+
+
 def break_config(folder: Path, **changes: Any) -> None:
     values = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(values | changes))

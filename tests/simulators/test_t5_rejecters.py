@@ -24,6 +24,7 @@ from simulators.t5.decoding.rejecters import (
     Proposal,
     Rejecter,
     Stutter,
+    parse_rejecter,
 )
 from simulators.t5.decoding.sampling import Sampling
 from simulators.t5.decoding.settings import RefinementSettings
@@ -71,7 +72,7 @@ def test_closed_positions_are_never_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    "rejecter", [ConstantSchedule(0), ConstantSchedule(fraction=0.0), ConstantSchedule(fraction=0.1)]
+    "rejecter", [ConstantSchedule(0), ConstantSchedule(0, fraction=0.0), ConstantSchedule(fraction=0.1)]
 )
 def test_a_schedule_of_nothing_rejects_nothing(rejecter: Rejecter) -> None:
     assert rejected(rejecter, view([-1.0, -1.0, -1.0])) == []
@@ -126,7 +127,12 @@ def test_every_rejecter_can_be_named() -> None:
     [
         lambda: ConstantSchedule(-1),
         lambda: ConstantSchedule(fraction=1.5),
-        lambda: ConstantSchedule(2, 0.5),
+        lambda: ConstantSchedule(2.5),  # type: ignore[arg-type]
+        lambda: parse_rejecter("nothing"),
+        lambda: parse_rejecter("linear:count=1"),
+        lambda: parse_rejecter("constant:count=-1"),
+        lambda: parse_rejecter("constant:count=x"),
+        lambda: parse_rejecter("constant:count"),
         lambda: Learned(2.0),
     ],
 )
@@ -180,3 +186,12 @@ def test_confidence_is_that_of_the_law_and_not_of_the_tempered_one(temperature: 
     expected = np.take_along_axis(law, np.asarray(found.tokens)[..., None], axis=2)[..., 0]
     np.testing.assert_allclose(found.confidence, expected, rtol=1e-5)
     assert len(set(np.asarray(found.confidence).ravel().tolist())) == 6
+
+
+def test_rejecters_are_written_by_name_and_options() -> None:
+    assert list(REJECTERS) == ["passthrough", "linear", "constant", "stutter", "learned"]
+    assert parse_rejecter("linear") == LinearSchedule()
+    assert parse_rejecter("constant") == ConstantSchedule(count=1)
+    assert parse_rejecter("constant:fraction=0.2") == ConstantSchedule(fraction=0.2)
+    assert parse_rejecter("constant:count=3,fraction=0") == ConstantSchedule(3)
+    assert parse_rejecter("learned:threshold=0.25") == Learned(0.25)

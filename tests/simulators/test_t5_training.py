@@ -30,6 +30,7 @@ from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import language_vocabulary, sample_text
 from simulators.t5.training import programs as training_programs
 from simulators.t5.training.corpus import Corpus, make_corpus
+from simulators.t5.training.distillation import _Journal
 from simulators.t5.training.loop import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, read_history
 from simulators.t5.training.noising import NoiseSettings, noise
 from simulators.t5.training.objective import Losses, ObjectiveSettings, losses, predicted_tokens, token_losses
@@ -466,3 +467,29 @@ def test_unusable_settings_are_refused(make: Any, argument: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         make()
     assert caught.value.argument == argument
+
+
+def test_a_full_disk_ends_a_distillation_with_its_reason(tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk: writing and closing both fail."""
+    import resource
+
+    path = tmp_path / "pairs.tsv.part"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill() -> None:
+        with _Journal(path, {"teacher": "x"}) as journal:
+            journal.append(dict.fromkeys(range(3), "a sentence"))
+            journal.append(dict.fromkeys(range(3, 50), "a sentence"))
+
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        with pytest.raises(InvalidInput, match=r"out = .*pairs\.tsv\.part: cannot be written: File too large"):
+            fill()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    # What was written whole is there again.
+    done = _Journal(path, {"teacher": "x"}).done
+    assert 3 <= len(done) < 5
+    path.write_bytes(path.read_bytes().rpartition(b"\n")[0] + b"\n[1]\n")
+    with pytest.raises(InvalidInput, match="is damaged"):
+        _Journal(path, {"teacher": "x"})

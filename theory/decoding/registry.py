@@ -6,8 +6,6 @@ A new rule is its class, in the file of its family, and one line here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from theory.decoding.candidates import Dream, LLaDA, MaskGIT
 from theory.decoding.chain_steps import ChainSteps, Followed, GibbsSteps, MetropolisSteps, ParallelSteps
@@ -21,8 +19,7 @@ from theory.decoding.refinement import Edit, Informed, MaskPredict, PathPlanning
 from theory.decoding.remasking import FlowMatching, ForwardBackward, ReMDM
 from theory.decoding.rule import Rule
 from theory.decoding.scored import Confidence, Entropy, EntropyBound, Factor, Margin, Threshold
-from theory.errors import InvalidInput
-from theory.parameters import assignments, build, describe
+from theory.parameters import named
 
 RULES: dict[str, type[Rule]] = {
     rule.name: rule
@@ -76,19 +73,7 @@ def parse(text: str) -> Rule:
     """
     # A plus before a letter: the one in 1e+3 is part of a number.
     first, *later = re.split(r"\+(?=[a-z])", text.strip())
-    rule: Rule = _built(first, RULES)
+    rule: Rule = named(first, RULES, "decoder")
     for then in later:
-        rule = Followed(first=rule, then=_built(then, CHAIN_STEPS))
+        rule = Followed(first=rule, then=named(then, CHAIN_STEPS, "decoder"))
     return rule
-
-
-def _built(text: str, kinds: Mapping[str, type[Rule]]) -> Any:
-    name, _, options = text.partition(":")
-    if name not in kinds:
-        raise InvalidInput("decoder", name, "one of " + ", ".join(kinds))
-    values = assignments([option for option in options.split(",") if option.strip()], f"decoder {name}")
-    known = describe(kinds[name])
-    for option in values:
-        if option not in known:
-            raise InvalidInput(f"option of {name}", option, "one of " + ", ".join(known))
-    return build(kinds[name], values=values)

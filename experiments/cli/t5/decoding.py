@@ -21,7 +21,6 @@ ROUNDED_TO = 128
 """They then round the number of ids up to a multiple of it."""
 
 STARTS = ("mask", "random", "range-mask")
-REJECTERS = ("passthrough", "linear", "constant", "stutter", "learned")
 
 AUTOREGRESSIVE = ("beams", "max_length", "min_length", "early_stopping")
 REFINEMENT = (
@@ -29,9 +28,6 @@ REFINEMENT = (
     "start",
     "replacement",
     "rejecter",
-    "reject_count",
-    "reject_fraction",
-    "keep_threshold",
     "update",
     "remove_stutter",
     "early_exit",
@@ -53,12 +49,10 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         ),
         click.option(
             "--rejecter",
-            type=click.Choice(REJECTERS),
-            help="Refinement: which predictions are not kept.  [default: passthrough]",
+            metavar="NAME[:OPTION=VALUE]",
+            help="Refinement: which predictions are not kept: passthrough, linear, stutter, constant:count=1, "
+            "constant:fraction=0.2, learned:threshold=0.5, ...  [default: passthrough]",
         ),
-        click.option("--reject-count", type=int, help="Of the constant rejecter: how many.  [default: 1]"),
-        click.option("--reject-fraction", type=float, help="Of the constant rejecter: or which share."),
-        click.option("--keep-threshold", type=float, help="Of the learned rejecter.  [default: 0.5]"),
         click.option(
             "--update",
             type=click.Choice(("all", "rejected")),
@@ -123,6 +117,7 @@ def decoding_settings(
         InvalidInput: an option of the other decoder, or a value that is not allowed.
     """
     from simulators.t5.decoding.autoregressive import GenerationSettings
+    from simulators.t5.decoding.rejecters import parse_rejecter
     from simulators.t5.decoding.sampling import Sampling
     from simulators.t5.decoding.settings import RefinementSettings
     from theory.errors import InvalidInput
@@ -142,30 +137,12 @@ def decoding_settings(
     for name in ("start", "remove_stutter"):
         if given.get(name) is not None:
             chosen[name] = given[name].replace("-", " ")
-    return RefinementSettings(sampling=sampling, rejecter=_rejecter(given), record=record, **chosen, **listed)
+    rejecter = parse_rejecter(given.get("rejecter") or "passthrough")
+    return RefinementSettings(sampling=sampling, rejecter=rejecter, record=record, **chosen, **listed)
 
 
 def _present(given: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: given[name] for name in names if given.get(name) is not None}
-
-
-def _rejecter(given: dict[str, Any]) -> Any:
-    from simulators.t5.decoding.rejecters import REJECTERS as KINDS
-    from theory.errors import InvalidInput
-
-    name = given.get("rejecter") or "passthrough"
-    details = {"reject_count": ("constant", "count"), "reject_fraction": ("constant", "fraction")}
-    details["keep_threshold"] = ("learned", "threshold")
-    values = {}
-    for option, (owner, field) in details.items():
-        if given.get(option) is None:
-            continue
-        if name != owner:
-            raise InvalidInput(f"--{option.replace('_', '-')}", given[option], f"needs --rejecter {owner}")
-        values[field] = given[option]
-    if name == "constant" and not values:
-        values["count"] = 1
-    return KINDS[name](**values)
 
 
 def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tuple[T5, Vocabulary]:

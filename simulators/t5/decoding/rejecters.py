@@ -28,7 +28,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from theory.errors import InvalidInput
+from theory.parameters import check, describe, named, parameter
 
 
 class Proposal(NamedTuple):
@@ -55,7 +55,7 @@ REJECTERS: dict[str, type[Rejecter]] = {}
 
 
 class Rejecter(ABC):
-    """Base of all rejecters.
+    """Base of all rejecters: dataclasses whose fields are options, made by `theory.parameters.parameter`.
 
     Attributes:
         name: under which options choose it; a class without one is not offered.
@@ -73,6 +73,10 @@ class Rejecter(ABC):
         super().__init_subclass__(**options)
         if "name" in vars(cls):
             REJECTERS[cls.name] = cls
+
+    def __post_init__(self) -> None:
+        for option, description in describe(type(self)).items():
+            check(getattr(self, option), description)
 
     @abstractmethod
     def reject(self, proposal: Proposal) -> jax.Array:
@@ -104,32 +108,21 @@ class LinearSchedule(Rejecter):
 
 @dataclass(frozen=True)
 class ConstantSchedule(Rejecter):
-    """Rejects the same number, or the same share, at every step.
+    """Rejects the same number, or the same share, at every step."""
 
-    Attributes:
-        count: how many.
-        fraction: or which share of the open positions; one of the two is 0.
-    """
-
-    count: int = 0
-    fraction: float = 0.0
+    count: int = parameter(1, "how many open positions", minimum=0)
+    fraction: float = parameter(
+        0.0, "or which share of them, in place of the count where above 0", minimum=0, maximum=1
+    )
 
     name: ClassVar[str] = "constant"
     needs_confidence: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.count, int) or self.count < 0:
-            raise InvalidInput("count", self.count, "a whole number >= 0 is needed")
-        if not 0 <= self.fraction <= 1:
-            raise InvalidInput("fraction", self.fraction, "a number in [0, 1] is needed")
-        if self.count and self.fraction:
-            raise InvalidInput("fraction", self.fraction, "a count or a fraction, not both")
 
     def reject(self, proposal: Proposal) -> jax.Array:
         total = proposal.open.sum(axis=1)
         # The fraction in parts per million: products in float32 can fall just short of a whole number.
         share = total * round(self.fraction * 1_000_000) // 1_000_000
-        return least_confident(proposal, jnp.minimum(total, self.count) if self.count else share)
+        return least_confident(proposal, share if self.fraction else jnp.minimum(total, self.count))
 
 
 @dataclass(frozen=True)
@@ -144,20 +137,12 @@ class Stutter(Rejecter):
 
 @dataclass(frozen=True)
 class Learned(Rejecter):
-    """Asks the network's rejecter head.
+    """Asks the network's rejecter head."""
 
-    Attributes:
-        threshold: least probability of being right.
-    """
-
-    threshold: float = 0.5
+    threshold: float = parameter(0.5, "least probability of being right", minimum=0, maximum=1)
 
     name: ClassVar[str] = "learned"
     needs_head: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise InvalidInput("threshold", self.threshold, "a probability is needed")
 
     def reject(self, proposal: Proposal) -> jax.Array:
         return proposal.open & (proposal.keep < self.threshold)
@@ -176,3 +161,13 @@ def stutters(tokens: jax.Array, open: jax.Array) -> jax.Array:
     first = jnp.zeros((tokens.shape[0], 1), bool)
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & open[:, 1:] & open[:, :-1]
     return jnp.concatenate([first, repeats], axis=1)
+
+
+def parse_rejecter(text: str) -> Rejecter:
+    """A rejecter from its name and options, such as ``linear`` or ``constant:fraction=0.2``.
+
+    Raises:
+        InvalidInput: an unknown rejecter or option, or a value that is not allowed.
+    """
+    found: Rejecter = named(text, REJECTERS, "rejecter")
+    return found

@@ -22,7 +22,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import jax
 import jax.numpy as jnp
@@ -111,13 +110,14 @@ def save_checkpoint(network: T5, folder: str | Path, max_shard_bytes: int = 5_00
     shards = _shards(tensors, max_shard_bytes)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        old = list(folder.glob("model-*.safetensors"))
+        old = set(folder.glob("model-*.safetensors"))
         if len(shards) == 1:
             write_atomically(folder / SINGLE, save(tensors, metadata=METADATA))
-            old.append(folder / INDEX)
+            old.add(folder / INDEX)
         else:
-            # Names that no older checkpoint has: the rename of the index switches from the old shards to the new.
-            tag = uuid4().hex[:8]
+            # Names that the present index does not have: its rename switches from the old shards to the new. The next
+            # writer after one that was killed takes the same ones, and so finds what that one left behind.
+            tag = "b" if any(path.name.startswith("model-a-") for path in _present_shards(folder)) else "a"
             names = [f"model-{tag}-{i + 1:05d}-of-{len(shards):05d}.safetensors" for i in range(len(shards))]
             for name, shard in zip(names, shards, strict=True):
                 part = {key: tensors[key] for key in shard}
@@ -126,7 +126,7 @@ def save_checkpoint(network: T5, folder: str | Path, max_shard_bytes: int = 5_00
             total = sum(array.nbytes for array in tensors.values())
             index = json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2)
             write_atomically(folder / INDEX, index)
-            old.append(folder / SINGLE)
+            old = (old | {folder / SINGLE}) - {folder / name for name in names}
         text = json.dumps(network.config.to_json(), indent=2, sort_keys=True) + "\n"
         write_atomically(folder / CONFIG, text)
         for path in old:
@@ -332,6 +332,14 @@ def _read_tensor(name: str, file: Any) -> Any:
 def _stored_shapes(names: list[str], file: Any) -> dict[str, tuple[int, ...] | None]:
     there = set(file.keys())
     return {name: tuple(file.get_slice(name).get_shape()) if name in there else None for name in names}
+
+
+def _present_shards(folder: Path) -> set[Path]:
+    """The shards that the index of a folder names; none where it has no readable one."""
+    try:
+        return set(_tensor_files(folder).values()) if (folder / INDEX).exists() else set()
+    except InvalidInput:
+        return set()
 
 
 def _shards(tensors: dict[str, Array], limit: int) -> list[list[str]]:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from simulators.t5.decoding.translation import Translator
 from simulators.t5.files.vocabulary import Vocabulary
 from theory.errors import InvalidInput
-from theory.files import write_atomically
+from theory.files import read_regular, write_atomically
 
 JOURNAL = ".part"
 """Added to the name of the destination."""
@@ -105,27 +105,31 @@ class _Journal:
         first = json.dumps(identity, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = path.read_bytes().split(b"\n") if path.exists() else []
+            lines = read_regular(path).split(b"\n") if path.exists() else []
         except OSError as error:
-            raise InvalidInput("out", str(path), f"cannot be written: {error.strerror or error}") from None
+            raise self._unwritable(error) from None
         # What follows the last line feed was torn by a kill.
         whole = lines[:-1]
         if whole and whole[0].decode(errors="replace") != first:
             raise InvalidInput(
                 "out", str(path), "was begun with another teacher, other sources or settings; remove it to start again"
             )
-        for line in whole[1:]:
-            index, text = json.loads(line)
-            self.done[index] = text
+        for number, line in enumerate(whole[1:], start=2):
+            try:
+                index, text = json.loads(line)
+                self.done[int(index)] = str(text)
+            except (ValueError, TypeError, RecursionError):
+                raise InvalidInput("out", f"{path}, line {number}", "is damaged; remove it to start again") from None
         self._keep = sum(len(line) + 1 for line in whole)
         self._first = first
 
     def __enter__(self) -> _Journal:
         try:
-            self._file = open(self.path, "ab")  # closed in __exit__
+            # Without a buffer: what a full disk did not take would be written again on closing, and fail there.
+            self._file = open(self.path, "ab", buffering=0)  # closed in __exit__
             self._file.truncate(self._keep)
         except OSError as error:
-            raise InvalidInput("out", str(self.path), f"cannot be written: {error.strerror or error}") from None
+            raise self._unwritable(error) from None
         if not self._keep:
             self._write(self._first + "\n")
         return self
@@ -133,14 +137,18 @@ class _Journal:
     def __exit__(self, *exception: object) -> None:
         self._file.close()
 
+    def _unwritable(self, error: OSError) -> InvalidInput:
+        return InvalidInput("out", str(self.path), f"cannot be written: {error.strerror or error}")
+
     def append(self, texts: dict[int, str]) -> None:
         self._write("".join(json.dumps([index, text], ensure_ascii=False) + "\n" for index, text in texts.items()))
         self.done.update(texts)
 
     def _write(self, text: str) -> None:
+        left = memoryview(text.encode())
         try:
-            self._file.write(text.encode())
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise InvalidInput("out", str(self.path), f"cannot be written: {error.strerror or error}") from None
+            raise self._unwritable(error) from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.decoding.speed_quality import Series, benchmark_laws, speed_and_quality
+from experiments.decoding.speed_quality import BenchmarkParameters, Series, speed_and_quality
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from theory.conditionals import TableConditionals
 from theory.decoding import (
@@ -53,17 +53,13 @@ DRAWN = (
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(BenchmarkParameters):
     """What is varied."""
 
     sites: int = parameter(6, "sites N of every law", full=8, minimum=3, maximum=9)
     symbols: int = parameter(3, "symbols q of the Markov sequence, the mixture and the HMM", minimum=2, maximum=4)
     schedules: int = parameter(30, "random schedules for each law", full=300, minimum=1)
     random_laws: int = parameter(4, "random laws, dense and sparse, binary and ternary in turn", full=20, minimum=0)
-    coupling: float = parameter(0.6, "coupling J of the Ising ring")
-    field: float = parameter(0.3, "fields of the Ising ring rise from -h to +h along the ring")
-    stay: float = parameter(0.85, "probability that the Markov chain keeps symbol 0", minimum=0.0, maximum=1.0)
-    agree: float = parameter(0.9, "probability that a site shows its latent symbol", minimum=0.0, maximum=1.0)
 
 
 def _random_laws(parameters: Parameters, generator: np.random.Generator) -> list[JointLaw]:
@@ -82,14 +78,7 @@ def _random_laws(parameters: Parameters, generator: np.random.Generator) -> list
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     generator = np.random.default_rng(seed)
-    benchmarks = benchmark_laws(
-        parameters.sites,
-        parameters.symbols,
-        parameters.coupling,
-        parameters.field,
-        parameters.stay,
-        parameters.agree,
-    )
+    benchmarks = parameters.laws(parameters.sites, parameters.symbols)
     laws = benchmarks + _random_laws(parameters, generator)
     identity: dict[str, list[Any]] = {name: [] for name in ("law", "steps", "measured", "predicted", "least")}
     sequential_errors = []

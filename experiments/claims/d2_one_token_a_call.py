@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.decoding.speed_quality import benchmark_laws
+from experiments.decoding.speed_quality import BenchmarkParameters
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from theory.decoding.enumeration import decode, divergences
 from theory.decoding.registry import parse
@@ -64,29 +64,18 @@ FLOOR = 1e-16
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(BenchmarkParameters):
     """What is varied."""
 
-    sites: int = parameter(4, "sites N of every law", full=5, minimum=2, maximum=6)
+    sites: int = parameter(4, "sites N of every law", full=5, minimum=3, maximum=6)
     symbols: int = parameter(3, "symbols q of all laws but the ring, which is binary", minimum=2, maximum=4)
     pairs: int = parameter(40, "random laws of two sites for the closed form", full=400, minimum=1)
-    coupling: float = parameter(0.6, "coupling J of the Ising ring")
-    field: float = parameter(0.3, "fields of the Ising ring rise from -h to +h along the ring")
-    stay: float = parameter(0.85, "probability that the Markov chain keeps symbol 0", minimum=0.0, maximum=1.0)
-    agree: float = parameter(0.9, "probability that a site shows its latent symbol", minimum=0.0, maximum=1.0)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     generator = np.random.default_rng(seed)
-    laws = benchmark_laws(
-        parameters.sites,
-        parameters.symbols,
-        parameters.coupling,
-        parameters.field,
-        parameters.stay,
-        parameters.agree,
-    )
+    laws = parameters.laws(parameters.sites, parameters.symbols)
     states = parameters.symbols**parameters.sites
     laws.append(random_law(parameters.sites, parameters.symbols, generator, concentration=0.3))
     laws.append(sparse_random_law(parameters.sites, parameters.symbols, generator, support=max(2, states // 3)))

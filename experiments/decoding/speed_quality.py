@@ -10,6 +10,7 @@ the optimum of T steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -40,9 +41,24 @@ from theory.laws import (
     mixture_of_products,
     named_graph,
 )
+from theory.parameters import parameter
 
 Array = NDArray[np.float64]
 Series = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BenchmarkParameters:
+    """How strongly the sites of the benchmark laws depend on each other: parameters of every claim that uses them."""
+
+    coupling: float = parameter(0.6, "coupling J of the Ising ring")
+    field: float = parameter(0.3, "fields of the Ising ring rise from -h to +h along the ring")
+    stay: float = parameter(0.85, "probability that the Markov chain keeps symbol 0", minimum=0.0, maximum=1.0)
+    agree: float = parameter(0.9, "probability that a site shows its latent symbol", minimum=0.0, maximum=1.0)
+
+    def laws(self, sites: int, symbols: int) -> list[JointLaw]:
+        """See `benchmark_laws`."""
+        return benchmark_laws(sites, symbols, self.coupling, self.field, self.stay, self.agree)
 
 
 def benchmark_laws(

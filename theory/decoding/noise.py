@@ -61,9 +61,9 @@ class ScoreRule(FlipRule):
 
     noise: str = parameter("mask", "what a lost token is replaced by", choices=("mask", "uniform"))
 
-    @abstractmethod
     def opened(self, setting: Setting, number: int) -> float:
-        """Mask noise: the probability that a hidden site opens in this step."""
+        """Mask noise: the probability that a hidden site opens in this step, (alpha_s - alpha_t)/(1 - alpha_t)."""
+        return 1 / (setting.calls - number)
 
     @abstractmethod
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:
@@ -112,9 +112,6 @@ class Tweedie(ScoreRule):
         "louaaron/Score-Entropy-Discrete-Diffusion"
     )
 
-    def opened(self, setting: Setting, number: int) -> float:
-        return 1 / (setting.calls - number)
-
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:
         kept, symbols = now / then, law.symbols
         kernel = kept * np.eye(symbols) + (1 - kept) / symbols
@@ -145,9 +142,6 @@ class Euler(ScoreRule):
         "Lou, Meng and Ermon 2024 (arXiv:2310.16834); sampling.py (euler) of louaaron/Score-Entropy-Discrete-Diffusion"
     )
 
-    def opened(self, setting: Setting, number: int) -> float:
-        return 1 / (setting.calls - number)
-
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:
         # Times alpha(t) to stay finite at t = 1: r/T = (then - now)/now s/q.
         jumps = (then - now) * leaving(scores(law, now)) / law.symbols
@@ -168,7 +162,7 @@ class TauLeaping(ScoreRule):
     )
 
     def opened(self, setting: Setting, number: int) -> float:
-        mean = 1 / (setting.calls - number)
+        mean = super().opened(setting, number)
         return mean * math.exp(-mean)
 
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:

@@ -7,15 +7,12 @@ Source of the order (first temper, then cut): the released code of Dream 7B.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from theory.conditionals import temper
 
 Array = NDArray[np.float64]
-Ties = Literal["first", "random"]
 
 TIES = ("first", "random")
 """Equal sites or tokens: the lowest number, or each with the same probability."""

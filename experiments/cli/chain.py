@@ -65,6 +65,13 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     metavar="SECONDS",
     help="Leave out a mixing time or a spectrum that would take longer.",
 )
+@click.option(
+    "--simulate",
+    is_flag=True,
+    help="Run chains instead, at any size: means with intervals, R-hat, and a bound on mixing by coupling.",
+)
+@click.option("--chains", type=int, default=8, show_default=True, help="With --simulate: how many.")
+@click.option("--sweeps", type=int, default=1000, show_default=True, help="With --simulate: N site updates each.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--plot", type=WrittenFile(*FIGURES), help="Draw the total-variation curve with bounds: .svg, .png, .pdf."
@@ -87,6 +94,9 @@ def chain(context: click.Context, /, **options: Any) -> None:
     if not 0 < options["epsilon"] < 1:
         raise InvalidInput("--epsilon", options["epsilon"], "must lie strictly between 0 and 1")
     _refuse_without_effect(options, given)
+    if options["simulate"]:
+        _simulate(options)
+        return
     record, title = _analysed(options)
     if plot is not None and "curve" in record:
         with style():
@@ -104,6 +114,7 @@ def chain(context: click.Context, /, **options: Any) -> None:
 _LAW = ("model", "graph", "sites", "symbols", "coupling", "field", "clique", "seed")
 _SAMPLER = ("sampler", "k", "masks", "temperature")
 _SOURCES = ("table", "couplings", "edges", "transition")
+_NOT_SIMULATED = (*_SOURCES, "fields", "explain", "plot")
 
 
 def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
@@ -120,12 +131,20 @@ def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
     for name, needed in (("fields", "couplings"), ("normalise", "transition")):
         if name in given and options[needed] is None:
             raise InvalidInput(option(name), str(options[name]), f"goes with {option(needed)}")
+    for name in ("chains", "sweeps"):
+        if name in given and not options["simulate"]:
+            raise InvalidInput(option(name), options[name], "goes with --simulate")
+    for name in _NOT_SIMULATED:
+        if name in given and options["simulate"]:
+            raise InvalidInput(option(name), str(options[name]), "has no effect with --simulate; leave it out")
     if options["k"] is not None and options["masks"] is not None:
         raise InvalidInput("--masks", options["masks"], "give either --k or --masks")
     used = {"coupling", "field"} if sources == ["edges"] else set()
     why = f"with {option(sources[0])}" if sources else f"on the model {options['model']}"
     if not sources:
-        used = {"model", *used_fields(options["model"], options["graph"])}
+        used = {"model", *used_fields(options["model"], options["graph"])} | (
+            {"seed"} if options["simulate"] else set()
+        )
     if sources != ["transition"]:
         used.update(_SAMPLER)
     for name in (*_LAW, *_SAMPLER):
@@ -188,6 +207,50 @@ def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         **({} if names is None else {"site_names": names}),
     }
     return {**about, **found}, f"{sampler}{'' if text is None else ' ' + text} on {law.name}, N = {law.sites}"
+
+
+def _simulate(options: dict[str, Any]) -> None:
+    """Chains at any size, and what they say."""
+    from experiments.chains.models import ModelSpec
+    from experiments.chains.simulation import simulation_record
+    from experiments.cli.output import say, show_json, show_table
+    from experiments.report import format_number
+
+    text = options["masks"] if options["k"] is None else f"k={options['k']}"
+    found = simulation_record(
+        ModelSpec(**{name: options[name] for name in _LAW}),
+        options["sampler"],
+        text,
+        options["temperature"],
+        options["epsilon"],
+        chains=options["chains"],
+        sweeps=options["sweeps"],
+        budget=options["budget"],
+        seed=options["seed"],
+    )
+    about = {name: options[name] for name in ("model", "sites", "sampler", "temperature", "seed")} | {"masks": text}
+    if options["as_json"]:
+        show_json({**about, **found})
+        return
+    upper = found["mixing_time_upper"]
+    met = "the chains agree" if found["converged"] else "the chains do not agree (R-hat above 1.01): trust no mean"
+    bound = f"mixes within {upper} steps" if upper is not None else "no bound on the mixing time"
+    title = f"{options['sampler']} on {options['model']}, N = {options['sites']}"
+    say(f"{title}: {met}; {bound} ({found['coupling_reason']}).")
+    say(f"{found['chains']} chains, {found['sweeps']} sweeps of {options['sites']} sites, {found['seconds']:.1f} s")
+    columns = ("", "mean", "95% interval", "effective draws", "R-hat", "exact")
+    rows = [
+        (
+            name,
+            format_number(entry["mean"]),
+            " .. ".join(format_number(end) for end in entry["interval"]),
+            format_number(entry["effective_draws"]),
+            format_number(entry["r_hat"]),
+            format_number(entry["exact"]),
+        )
+        for name, entry in found["statistics"].items()
+    ]
+    show_table(columns, rows, columns[1:])
 
 
 def _print(record: dict[str, Any], title: str) -> None:

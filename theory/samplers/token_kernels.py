@@ -14,9 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-compiled: Any = njit(cache=True, nogil=True, error_model="numpy")
+from theory.compiled import compiled
 
 
 @compiled

@@ -127,7 +127,7 @@ class Tweedie(ScoreRule):
                 kernel.T.reshape((symbols,) + (1,) * (law.sites - 1) + (symbols,)), 0, site
             )
 
-        return by_site(law, posterior)
+        return normalised(by_site(law, posterior))
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Euler(ScoreRule):
 
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:
         # Times alpha(t) to stay finite at t = 1: r/T = (then - now)/now s/q.
-        jumps = (then - now) * leaving(scores(law, now)) / law.symbols
+        jumps = (then - now) * np.where(staying(law), 0.0, scores(law, now)) / law.symbols
         stays = np.maximum(now - jumps.sum(axis=-1), 0.0)
         return normalised(jumps + stays[..., None] * staying(law))
 
@@ -168,8 +168,8 @@ class TauLeaping(ScoreRule):
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:
         if now == 0:
             # Infinitely many jumps: surely several.
-            return np.broadcast_to(staying(law), (*law.table.shape, law.sites, law.symbols)).copy()
-        means = (then - now) / now * leaving(scores(law, now)) / law.symbols
+            return staying(law).astype(float)
+        means = (then - now) / now * np.where(staying(law), 0.0, scores(law, now)) / law.symbols
         jumps = means * np.exp(-means.sum(axis=-1, keepdims=True))
         return np.asarray(jumps + (1 - jumps.sum(axis=-1))[..., None] * staying(law))
 
@@ -262,39 +262,26 @@ def noised(law: JointLaw, survival: float) -> Array:
 
 
 def by_site(law: JointLaw, of_site: Callable[[int], Array]) -> Array:
-    """Weights [q]*N + [q] of each site's new token, normalised and stacked to [q]*N + [N, q].
+    """What a function of the site gives at every full sequence and new token, [q]*N + [q], as [q]*N + [N, q].
 
     Raises:
-        ExceedsMemory: the stack does not fit.
+        ExceedsMemory: it does not fit.
     """
     size = law.table.size * law.sites * law.symbols
     require_memory(24.0 * size, "sites", law.sites, "the site laws of all sequences")
-    return normalised(np.stack([of_site(site) for site in range(law.sites)], axis=-2))
+    return np.stack([of_site(site) for site in range(law.sites)], axis=-2)
 
 
 def scores(law: JointLaw, survival: float) -> Array:
     """s_i(z) = p_t(x with z at i)/p_t(x), [q]*N + [N, q]; x has positive probability at every survival below 1."""
     table = noised(law, survival)
-
-    def ratio(site: int) -> Array:
-        return np.expand_dims(np.moveaxis(table, site, -1), site) / table[..., None]
-
-    size = law.table.size * law.sites * law.symbols
-    require_memory(24.0 * size, "sites", law.sites, "the scores of all sequences")
-    return np.stack([ratio(site) for site in range(law.sites)], axis=-2)
+    return by_site(law, lambda site: np.expand_dims(np.moveaxis(table, site, -1), site) / table[..., None])
 
 
-def staying(law: JointLaw) -> Array:
-    """1 where z = x_i, [q]*N + [N, q]."""
-    grid = np.indices(law.table.shape)
-    return np.moveaxis(grid, 0, -1)[..., None] == np.arange(law.symbols)
-
-
-def leaving(weights: Array) -> Array:
-    """Weights [q]*N + [N, q] without those of staying at x_i."""
-    shape = weights.shape[:-2]
-    grid = np.moveaxis(np.indices(shape), 0, -1)
-    return np.where(grid[..., None] == np.arange(weights.shape[-1]), 0.0, weights)
+def staying(law: JointLaw) -> NDArray[np.bool_]:
+    """Whether z = x_i, [q]*N + [N, q]."""
+    sequences = np.moveaxis(np.indices(law.table.shape), 0, -1)
+    return np.asarray(sequences[..., None] == np.arange(law.symbols))
 
 
 def normalised(weights: Array) -> Array:

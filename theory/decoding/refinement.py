@@ -145,11 +145,11 @@ class Informed(Rule):
     def _doubtful(
         self, laws: Array, tokens: Integers, shown: NDArray[np.bool_], choose: Choices
     ) -> tuple[Integers, NDArray[np.bool_]]:
-        current = np.where(shown, tokens, 0)[:, :, None]
-        confidence = log_of(np.take_along_axis(laws, current, axis=2)[:, :, 0])
+        current = np.where(shown, tokens, 0)
+        confidence = log_of(of_tokens(laws, current))
         if self.score == "margin":
             others = laws.copy()
-            np.put_along_axis(others, current, 0.0, axis=2)
+            np.put_along_axis(others, current[:, :, None], 0.0, axis=2)
             confidence -= log_of(others.max(axis=2))
         keys = np.where(shown, -confidence, -np.inf)
         counts = np.minimum(self.k, shown.sum(axis=1))

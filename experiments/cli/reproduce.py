@@ -58,7 +58,7 @@ def reproduce(
     A run that was interrupted continues when the same command is given again. Exit code 0: nothing is violated;
     1: something is; 2: unusable input.
     """
-    from experiments.claims import MODULES, runnable
+    from experiments.claims import MODULES, PRETRAINED, runnable
     from experiments.cli.output import say, show_json
     from experiments.cli.progress import Display
     from experiments.files import write_atomically, write_json
@@ -68,8 +68,16 @@ def reproduce(
 
     chosen = claims or tuple(runnable())
     if not claims and len(chosen) < len(MODULES):
-        left_out = ", ".join(key for key in MODULES if key not in chosen)
-        say(f"Left out: {left_out}; they need pip install 'gmlm-workbench[simulators]'.", err=True)
+        left_out = [key for key in MODULES if key not in chosen]
+        trained = ", ".join(key for key in left_out if key not in PRETRAINED)
+        if trained:
+            say(f"Left out: {trained}; they need pip install 'gmlm-workbench[simulators]'.", err=True)
+        for key in set(left_out) & set(PRETRAINED):
+            say(
+                f"Left out: {key}; it needs pip install 'gmlm-workbench[mlm]', and GMLM_SAPIENS to name the wheel of "
+                "sapiens 1.0.5.",
+                err=True,
+            )
     jobs = plan(chosen, profile, seed, assignments(settings))
     with Display() as display:
         try:

@@ -110,8 +110,9 @@ def _decoders(axes: Axes, record: Mapping[str, Any]) -> None:
         axes.plot(
             calls,
             distances,
-            linestyle=DASHES[index % len(DASHES)],
-            marker=MARKERS[index % len(MARKERS)],
+            # Shifted against each other in every round, so that no two series look alike.
+            linestyle=DASHES[(index + index // len(COLOURS)) % len(DASHES)],
+            marker=MARKERS[(index + 3 * (index // len(COLOURS))) % len(MARKERS)],
             color=COLOURS[index % len(COLOURS)],
             label=", ".join(same),
         )
@@ -176,7 +177,7 @@ def draw_scan(record: Mapping[str, Any]) -> Figure:
             axes.legend(loc="upper left")
         for axes in panels[:2]:
             axes.set_yscale("symlog", linthresh=1e-3)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.6 * max(line.get_ydata().max() for line in axes.get_lines()) or 1e-3)
         letters = record["sequence"]
         if len(letters) > middle.max() and len(rows) <= 160:
             places = np.arange(int(middle.min()), int(middle.max()) + 1)

@@ -175,9 +175,9 @@ def draw_scan(record: Mapping[str, Any]) -> Figure:
                 )  # fmt: skip
             axes.set(ylabel=label, xlim=(middle.min() - 1, middle.max() + 1))
             axes.legend(loc="upper left")
-        for axes in panels[:2]:
+        for axes, parts in zip(panels[:2], lines[:2], strict=True):
             axes.set_yscale("symlog", linthresh=1e-3)
-            axes.set_ylim(0, 1.6 * max(line.get_ydata().max() for line in axes.get_lines()) or 1e-3)
+            axes.set_ylim(0, 1.6 * max(row[name] for row in rows for name, _ in parts) or 1e-3)
         letters = record["sequence"]
         if len(letters) > middle.max() and len(rows) <= 160:
             places = np.arange(int(middle.min()), int(middle.max()) + 1)

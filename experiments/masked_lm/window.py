@@ -63,8 +63,10 @@ class Options:
 def cost(region: Region) -> dict[str, Any]:
     """What a window will take, before it is begun: rows of the network, seconds (from one row), bytes."""
     rows, states = rows_of(region.sites, region.symbols), float(region.symbols) ** region.sites
+    masked = np.full((1, region.sites), region.symbols)
+    region.laws(masked, [0])  # the first row of all pays for what is set up once
     began = time.perf_counter()
-    region.laws(np.full((1, region.sites), region.symbols), [0])
+    region.laws(masked, [0])
     return {
         "rows": rows,
         "states": int(states),

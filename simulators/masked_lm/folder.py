@@ -144,7 +144,7 @@ def open_tokenizer(folder: Path) -> Any:
     """
     from transformers import AutoTokenizer
 
-    _quiet()
+    quiet()
     try:
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
@@ -168,7 +168,7 @@ def load_network(folder: Path, config: dict[str, Any]) -> tuple[Any, Forward]:
         raise InvalidInput("model", str(folder), "it needs code of its own, which is not run here")
     from transformers import AutoModelForMaskedLM
 
-    _quiet()
+    quiet()
     try:
         network, report = AutoModelForMaskedLM.from_pretrained(
             str(folder),
@@ -222,7 +222,7 @@ def _known_types() -> set[str]:
     return set(CONFIG_MAPPING_NAMES)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """No progress bars or advice of transformers: what matters is refused with an error."""
     from transformers.utils import logging
 

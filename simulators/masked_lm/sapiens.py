@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from simulators.masked_lm.folder import require_packages
+from simulators.masked_lm.folder import quiet, require_packages
 from theory.errors import InvalidInput
 from theory.files import write_atomically
 
@@ -65,6 +65,7 @@ def convert(checkpoint: Path, folder: Path) -> dict[str, Any]:
     import torch
     from transformers import RobertaConfig, RobertaForMaskedLM
 
+    quiet()
     if (folder / "config.json").exists():
         raise InvalidInput("folder", str(folder), "there is a model already")
     settings, tensors = _read(checkpoint)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.masked_lm.region import Region
+from simulators.montecarlo.draws import draw, possible, temper
 from simulators.montecarlo.models import FunctionModel
 from simulators.montecarlo.models.model import Model
 
@@ -35,6 +36,12 @@ class NetworkModel(FunctionModel):
             return found
 
         super().__init__(region.sites, region.symbols, predict)
+
+    def draw_block(self, key: jax.Array, x: jax.Array, masked: jax.Array, temperature: float = 1.0) -> jax.Array:
+        if temperature != 1 and masked.shape[0] == 1:
+            # One site has one law: no need to ask the network about each of its values.
+            return draw(key, temper(possible(self.token_logits(x, masked)), temperature))
+        return super().draw_block(key, x, masked, temperature)
 
 
 class PseudoLikelihood(Model):

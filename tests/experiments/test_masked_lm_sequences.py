@@ -167,3 +167,16 @@ def test_what_cannot_be_run_is_named() -> None:
     ):
         with pytest.raises(InvalidInput, match=what):
             chains_record(region(), plan)
+
+
+def test_a_tempered_single_site_takes_one_row_a_step() -> None:
+    """And samples the tempered law: the share of the likeliest sequence lies within 5 standard errors."""
+    place = region(0.3)
+    found = chains_record(place, Plan("k-gibbs", 1, 0.5, chains=64, steps=200, every=2))
+    assert found["rows"] <= 64 * (200 + SITES + 1)
+    window = TemperedConditionals(WindowConditionals(region(0.3)), 0.5)
+    exact = stationary_law(block_gibbs(window, k_uniform(SITES, 1))).law.reshape((3,) * 3)
+    mode = found["modes"][0]
+    low, high = mode["interval"]
+    error = (high - low) / (2 * 1.96)
+    assert abs(mode["share"] - exact[tuple(int(token) for token in mode["sequence"].split())]) <= 5 * error

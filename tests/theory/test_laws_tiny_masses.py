@@ -168,6 +168,16 @@ def test_every_sampler_acts_on_vanishing_states(sampler: str) -> None:
     assert 0 < spectrum(dense).gap <= 1.5
 
 
+@pytest.mark.parametrize("cost", [20.0, 60.0, 200.0])
+def test_a_slow_chain_with_vanishing_states(cost: float) -> None:
+    # All symbols alike but for steps that cost exp(-c) each: two wells, and the gap is exp(-c) / 10 up to exp(-2c).
+    law = markov_sequence([0.5, 0.5], np.array([[1.0, np.exp(-cost)], [np.exp(-cost), 1.0]]) / (1 + np.exp(-cost)), 5)
+    assert law.has_tiny_masses == (cost == 200)
+    found = spectrum(SAMPLERS["k-gibbs"].build(TableConditionals(law), k_uniform(5, 1)).to_dense())
+    assert found.gap == pytest.approx(np.exp(-cost) / 10, rel=1e-8)
+    assert found.gap_interval[0] <= found.gap <= found.gap_interval[1] < found.gap * (1 + 1e-9)
+
+
 def test_masks_that_look_at_the_sequence() -> None:
     from tests.theory.test_inequalities_constants import adaptive  # the same law over masks
 

@@ -99,7 +99,7 @@ def gaps_of_class(block: Array, law: Array, period: int) -> tuple[Complex, Enclo
     if near.any():
         # With times beyond the range of float64 the absolute errors stay, and swallow the value.
         with suppress(InvalidInput):
-            slow = _slow_rates(block, law, int(near.sum()))
+            slow = slow_rates(block, law, int(near.sum()))
             gaps, absolutes = [slow.gap], [slow.absolute_gap]
             # Those that rounding hides are 1 in float64 in any case.
             values[near] = 1 - np.where(np.abs(slow.rates) < 2 * NEAR_ONE, slow.rates, 0.0)
@@ -122,8 +122,13 @@ def gaps_of_class(block: Array, law: Array, period: int) -> tuple[Complex, Enclo
     return np.concatenate([np.ones(1), values]), gap, absolute
 
 
-def _slow_rates(block: Array, law: Array, count: int) -> SlowRates:
-    """The ``count`` smallest numbers 1 - lambda to relative accuracy."""
+def slow_rates(block: Array, law: Array, count: int) -> SlowRates:
+    """The ``count`` smallest numbers 1 - lambda of an irreducible chain, to relative accuracy.
+
+    Raises:
+        InvalidInput: an expected time exceeds the range of float64.
+        ExceedsMemory: the matrices would not fit.
+    """
     matrix, scale, rounding = inverse_modulo_constants(block, law)
     values, errors = eigenvalues_with_errors(matrix, rounding)
     slow = np.argsort(-np.abs(values))[:count]

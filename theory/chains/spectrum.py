@@ -16,6 +16,7 @@ Legend: ``S`` states. Source: Levin, Peres, Wilmer, sections 12.1, 12.2 and 13.2
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,10 @@ from scipy.linalg import eigh, eigvals, eigvalsh
 from theory.chains.classes import communicating_classes
 from theory.chains.facts import fact
 from theory.chains.gaps import EXACTLY_ZERO, WITHOUT_LIMIT, Enclosure, Gaps, least
-from theory.chains.nonnormal import NEAR_ONE, gaps_of_class
+from theory.chains.nonnormal import NEAR_ONE, gaps_of_class, slow_rates
 from theory.chains.operator import Chain, TransitionOperator
 from theory.chains.reversibility import DETAILED_BALANCE_TOLERANCE
-from theory.chains.slow_modes import NotReversible, leaving_rate, slowest_mode
+from theory.chains.slow_modes import SMALLEST_MASS, NotReversible, leaving_rate, slowest_mode
 from theory.chains.stationary import stationary_laws
 from theory.errors import InvalidInput
 from theory.memory import require_memory
@@ -192,7 +193,9 @@ def _near_end(block: Array, law: Array, distance: float, error: float, alternati
     found = Enclosure.around(distance, error)
     if distance >= NEAR_ONE:
         return found
-    try:
-        return slowest_mode(block, law, alternating)[0]
-    except InvalidInput:  # below the range of float64, or masses that are
-        return found
+    with suppress(InvalidInput):  # below the range of float64
+        if law.min() >= SMALLEST_MASS:
+            return slowest_mode(block, law, alternating)[0]
+        if not alternating:
+            return slow_rates(block, law, 1).gap  # which does not divide by masses
+    return found

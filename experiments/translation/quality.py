@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, plain_text, style
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 marker=MARKERS[index % len(MARKERS)],
                 color=COLOURS[index % len(COLOURS)],
                 linestyle=DASHES[index % len(DASHES)] if len(own) > 1 else "",
-                label=f"{model} ({own[0]['decoder']})",
+                label=plain_text(f"{model} ({own[0]['decoder']})"),
             )
             for place, row in enumerate(own):
                 if row["steps"] is not None:

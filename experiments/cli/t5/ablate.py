@@ -53,8 +53,8 @@ def ablate(
     schemes (starts, rejecters and replacements) and attention (where neighbours repeat each other). FOLDER keeps the
     networks, record.json and the figures; the same command goes on where an earlier one was stopped.
     """
-    import json
-
+    from experiments.claim import plain
+    from experiments.cli.output import show_json
     from experiments.cli.t5.progress import counting, training_progress
     from experiments.figures import render
     from experiments.files import write_atomically, write_json
@@ -88,31 +88,26 @@ def ablate(
         for kind in ("svg", "png"):
             write_atomically(folder / "figures" / f"{name}.{kind}", render(figure, kind))
     if as_json:
-        click.echo(json.dumps(record, indent=1))
+        show_json(plain(record), indent=1)
     else:
         _print(record)
         click.echo(f"Record and figures: {folder}")
 
 
 def _print(record: Mapping[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from experiments.cli.output import show_table
     from experiments.translation.quality import with_interval
 
-    console = Console()
+    titles = ("steps", "passes", "BLEU", "± 95%", "p", "chrF", "stutter %", "ms")
     for name, rows in record["quality"].items():
-        table = Table(title=name, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        table.add_column("network" if name != "schemes" else "scheme", overflow="fold")
-        for title in ("steps", "passes", "BLEU", "± 95%", "p", "chrF", "stutter %", "ms"):
-            table.add_column(title, justify="right", no_wrap=True)
+        listed = []
         for row in rows:
             numbers = [f"{row['passes']:.1f}", f"{row['bleu']:.2f}", f"{row['half_width']:.2f}"]
             numbers.append("" if row["p_value"] is None else f"{row['p_value']:.3f}")
             numbers += [with_interval(row["chrf"], row["chrf_interval"])]
             numbers += [f"{100 * row['stutter']:.2f}", f"{row['milliseconds']:.2f}"]
-            table.add_row(row["model"], "" if row["steps"] is None else str(row["steps"]), *numbers)
-        console.print(table)
+            listed.append((row["model"], "" if row["steps"] is None else str(row["steps"]), *numbers))
+        show_table(("network" if name != "schemes" else "scheme", *titles), listed, right=titles, title=name)
         click.echo(f"References: stutter {100 * rows[0]['reference_stutter']:.2f} %. {rows[0]['bleu_signature']}\n")
     attention = record["attention"]
     if attention is not None and attention["difference"] is not None:

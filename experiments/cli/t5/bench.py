@@ -47,8 +47,8 @@ def bench(
     Every target has the same length, so that the work is known; without --early-exit every step is done.
     """
     import dataclasses
-    import json
 
+    from experiments.cli.output import show_json
     from experiments.cli.t5.decoding import load_translation_model
     from experiments.translation.speed import random_sources, time_network
     from simulators.t5.files.checkpoints import load_checkpoint
@@ -74,21 +74,24 @@ def bench(
         early_exit,
     )
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=1))
+        show_json([dataclasses.asdict(row) for row in rows], indent=1)
     else:
         _print(rows, network.config.decoder)
 
 
 def _print(rows: list[Timing], decoder: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from experiments.cli.output import show_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    kind = "steps" if decoder == "refinement" else "beams"
-    for title in ("batch", kind, "passes", "ms per sentence", "spread", "target tokens/s"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(
+    titles = (
+        "batch",
+        "steps" if decoder == "refinement" else "beams",
+        "passes",
+        "ms per sentence",
+        "spread",
+        "target tokens/s",
+    )
+    listed = [
+        (
             str(row.batch),
             str(row.effort),
             f"{row.passes:.1f}",
@@ -96,4 +99,6 @@ def _print(rows: list[Timing], decoder: str) -> None:
             f"{row.fastest:.3f}-{row.slowest:.3f}",
             f"{row.tokens_per_second:,.0f}",
         )
-    Console().print(table)
+        for row in rows
+    ]
+    show_table(titles, listed, right=titles)

@@ -67,8 +67,8 @@ def evaluate(
     `gmlm t5 train`.
     """
     import dataclasses
-    import json
 
+    from experiments.cli.output import show_json
     from experiments.cli.t5.decoding import (
         AUTOREGRESSIVE,
         REFINEMENT,
@@ -121,7 +121,7 @@ def evaluate(
     if figure is not None:
         write_atomically(figure, render(draw_frontier(plain), figure.suffix[1:]))
     if as_json:
-        click.echo(json.dumps(plain, indent=1))
+        show_json(plain, indent=1)
     else:
         _print(rows)
 
@@ -184,18 +184,12 @@ def _pairs(given: dict[str, Any]) -> Pairs:
 
 
 def _print(rows: list[Quality]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from experiments.cli.output import show_table
     from experiments.translation.quality import with_interval
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model", overflow="fold")
-    table.add_column("decoder", no_wrap=True)
-    for title in ("steps", "passes", "BLEU", "chrF", "stutter %", "length ±", "ms"):
-        table.add_column(title, justify="right", no_wrap=True)
-    for row in rows:
-        table.add_row(
+    numbers = ("steps", "passes", "BLEU", "chrF", "stutter %", "length ±", "ms")
+    listed = [
+        (
             row.model,
             row.decoder,
             "" if row.steps is None else str(row.steps),
@@ -206,7 +200,9 @@ def _print(rows: list[Quality]) -> None:
             f"{row.length_error:.2f}",
             f"{row.milliseconds:.2f}",
         )
-    Console().print(table)
+        for row in rows
+    ]
+    show_table(("model", "decoder", *numbers), listed, right=numbers)
     click.echo(
         f"References: stutter {100 * rows[0].reference_stutter:.2f} %. Length ±: mean difference of length in tokens."
     )

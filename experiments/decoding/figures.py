@@ -64,7 +64,7 @@ def draw_frontier(record: Mapping[str, Any]) -> Figure:
 
 
 def _series(record: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
-    """The marks of each decoder that has a finite number, the worst first."""
+    """The marks of each decoder that has a finite number, the worst first; names of bounds say so."""
     series: dict[str, list[dict[str, float]]] = {}
     kinds: dict[str, str] = {}
     for row in record["decoders"]:
@@ -78,7 +78,7 @@ def _series(record: Mapping[str, Any]) -> dict[str, list[dict[str, float]]]:
             marks.append({**mark, "low": low, "high": high if math.isfinite(high) else mark["kl"]})
         kinds[row["decoder"]] = found["kind"]
     ranked = sorted(series, key=lambda name: -series[name][-1]["kl"])
-    return {name: sorted(series[name], key=lambda mark: mark["expected_calls"]) for name in ranked}
+    return {name + SIGNS[kinds[name]]: sorted(series[name], key=lambda mark: mark["expected_calls"]) for name in ranked}
 
 
 def _name_series(axes: Any, series: Mapping[str, list[dict[str, float]]], sites: int) -> None:

@@ -59,7 +59,7 @@ TARGET = 0.0014
 FEWEST, MOST = 64, 1024
 """Rows without a number of samples, for laws whose conditionals are cheap."""
 
-FEWEST_SLOW, MOST_SLOW = 24, 96
+FEWEST_SLOW, MOST_SLOW = 24, 48
 """The same for laws whose every call is a sweep over contexts or hidden states."""
 
 PATHS = 4

@@ -202,6 +202,15 @@ def first_order_divergence(
         divergences[row] = total if forward else -total
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def dot(left: Any, right: Any) -> float:
+    """sum_a left_a right_a, in an order that vectorises."""
+    total = 0.0
+    for a in range(left.size):
+        total += left[a] * right[a]
+    return total
+
+
 @compiled
 def contexts(tokens: Any, stop: int, order: int, q: int, found: Any) -> int:
     """Numbers of the contexts (x_{stop-r+1}, ..., x_stop) that agree with the tokens; how many there are."""
@@ -250,12 +259,10 @@ def higher_order(before: Any, after: Any, transition: Any, stationary: Any, laws
             for n in range(count):
                 s = found[n]
                 base = (s % shifted) * q
-                total = 0.0
                 if token < q:
                     total = transition[s, token] * backward[i + 1, base + token]
                 else:
-                    for a in range(q):
-                        total += transition[s, a] * backward[i + 1, base + a]
+                    total = dot(transition[s], backward[i + 1, base : base + q])
                 backward[i, s] = total
                 largest = max(largest, total)
             if largest > 0.0:
@@ -279,12 +286,15 @@ def higher_order(before: Any, after: Any, transition: Any, stationary: Any, laws
                 mass = forward[s]
                 if mass > 0.0:
                     base = (s % shifted) * q
-                    for a in range(q):
-                        if token in (q, a):
-                            gained = mass * transition[s, a]
-                            following[base + a] += gained
-                            values[a] += gained * backward[i, base + a]
-                            largest = max(largest, following[base + a])
+                    if token < q:
+                        following[base + token] += mass * transition[s, token]
+                    else:
+                        for a in range(q):
+                            following[base + a] += mass * transition[s, a]
+            for base in range(0, size, q):
+                for a in range(q):
+                    values[a] += following[base + a] * backward[i, base + a]
+                    largest = max(largest, following[base + a])
             if token < q:
                 one_hot(values, token)
             else:

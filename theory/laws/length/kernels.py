@@ -6,6 +6,7 @@ Legend: ``B`` rows, ``N`` sites, ``q`` symbols (MASK is q), ``r`` order of a Mar
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -202,7 +203,7 @@ def first_order_divergence(
         divergences[row] = total if forward else -total
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@partial(compiled, reorder=True)
 def dot(left: Any, right: Any) -> float:
     """sum_a left_a right_a, in an order that vectorises."""
     total = 0.0

@@ -211,7 +211,10 @@ def _starts(region: Region, plan: Plan, generator: np.random.Generator) -> Token
 
 
 def diagnose(region: Region, draws: NDArray[np.int16]) -> dict[str, Any]:
-    """R-hat, effective sizes, shares of the most frequent sequences with intervals, the bound on not being mixed."""
+    """R-hat, effective sizes, shares of the most frequent sequences with intervals, the bound on not being mixed.
+
+    None stands for what does not exist: an R-hat that is infinite, and all that would rest on it.
+    """
     from simulators.montecarlo.diagnostics import effective_sample_size, mean_with_error, split_r_hat
 
     assert region.native is not None
@@ -224,23 +227,28 @@ def diagnose(region: Region, draws: NDArray[np.int16]) -> dict[str, Any]:
     for index in np.argsort(-counts, kind="stable")[:SHOWN]:
         inside = (labels == index).astype(np.float64)
         share, error = mean_with_error(inside)
-        known = np.isfinite(error) and np.ptp(inside) > 0
+        rate = split_r_hat(inside)
+        # Where no chain goes in and out, a share says where the chains were put, and an interval would say nothing.
+        known = np.isfinite(error) and np.isfinite(rate)
         modes.append(
             {
                 "sequence": region.text(values[index]),
                 "share": share,
                 "interval": [max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error)] if known else None,
-                "r_hat": _number(split_r_hat(inside)),
+                "r_hat": _number(rate),
                 "chains": int(inside.any(axis=1).sum()),
             }
         )
     rates = [split_r_hat((half[:, :, site] == region.native[site]).astype(np.float64)) for site in range(region.sites)]
-    size = effective_sample_size(native)
+    overall = split_r_hat(native)
+    size = effective_sample_size(native) if np.isfinite(overall) else float("nan")
     bound = not_mixed(draws, region.native)
-    worst = max((rate for rate in rates if np.isfinite(rate)), default=float("nan"))
+    # A site that never differs has none; one that differs between chains and never within one has an infinite one.
+    worst = max((rate for rate in rates if not np.isnan(rate)), default=float("nan"))
     return {
         "draws": int(half.shape[1]),
-        "r_hat": _number(split_r_hat(native)),
+        "chains_that_moved": int((half != half[:, :1]).any(axis=(1, 2)).sum()),
+        "r_hat": _number(overall),
         "r_hat_worst_site": _number(worst),
         "effective_sample_size": _number(size),
         "autocorrelation_time": _number(native.size / size) if np.isfinite(size) else None,

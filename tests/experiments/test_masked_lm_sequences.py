@@ -158,6 +158,16 @@ def test_halves_that_still_differ_are_a_bound_on_what_is_left() -> None:
     assert not_mixed(stuck, np.zeros(5, dtype=int))["bound"] == pytest.approx(0.005 ** (1 / 20) - 0.5)
 
 
+def test_chains_that_never_moved_get_no_interval_and_no_effective_size() -> None:
+    place = region()
+    native = np.array([0, 1, 2])
+    still = np.where(np.arange(8)[:, None, None] % 2 == 0, native, np.array([1, 1, 1])) * np.ones((8, 20, 1), dtype=int)
+    found = diagnose(place, still.astype(np.int16))
+    assert found["chains_that_moved"] == 0
+    assert found["r_hat"] is found["effective_sample_size"] is found["autocorrelation_time"] is None
+    assert [mode["interval"] for mode in found["modes"]] == [None, None]
+
+
 def test_what_cannot_be_run_is_named() -> None:
     for plan, what in (
         (Plan(sampler="gibbs"), "--sampler"),

@@ -106,7 +106,16 @@ def sample(
 
 
 def _print(record: dict[str, Any]) -> None:
-    names = ["decoder", "calls", "rows", "draws", "r_hat", "r_hat_worst_site", "effective_sample_size"]
+    names = [
+        "decoder",
+        "calls",
+        "rows",
+        "draws",
+        "chains_that_moved",
+        "r_hat",
+        "r_hat_worst_site",
+        "effective_sample_size",
+    ]
     names += ["autocorrelation_time", "native_tokens", "acceptance"]
     print_facts(record, [name for name in names if name in record])
     rows = [
@@ -115,8 +124,10 @@ def _print(record: dict[str, Any]) -> None:
         for row in record["modes"]
     ]  # fmt: skip
     print_table("most frequent sequences", rows, ["sequence", "share", "from", "to"])
-    if record.get("not_mixed", {}).get("bound"):
-        from experiments.cli.output import say
+    from experiments.cli.output import say
 
+    if record.get("chains_that_moved", record.get("chains")) != record.get("chains"):
+        say("Chains that did not move in the second half are stuck: shares say where they were put.")
+    if record.get("not_mixed", {}).get("bound"):
         bound = record["not_mixed"]
         say(f"Not mixed: at least {bound['bound']:.2g} in TV is left ({bound['confidence']:.0%} confidence).")

@@ -44,7 +44,7 @@ def test_json_is_the_same_in_every_encoding() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("arguments", [["claims"], ["--help"], ["chain", "--sites", "2", "--graph", "path"]])
+@pytest.mark.parametrize("arguments", [["claims", "C8"], ["--help"], ["chain", "--sites", "2", "--graph", "path"]])
 def test_a_full_disk_behind_standard_output_is_said(arguments: list[str]) -> None:
     with open("/dev/full", "w") as full:
         found = subprocess.run([*GMLM, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=120)
@@ -54,7 +54,7 @@ def test_a_full_disk_behind_standard_output_is_said(arguments: list[str]) -> Non
 def test_a_reader_that_leaves_is_no_error() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    found = subprocess.run([*GMLM, "claims"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120)
+    found = subprocess.run([*GMLM, "claims", "C8"], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120)
     os.close(writer)
     assert (found.returncode, found.stderr) == (1, "")
 

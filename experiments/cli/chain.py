@@ -233,7 +233,9 @@ def _simulate(options: dict[str, Any]) -> None:
         show_json({**about, **found})
         return
     upper = found["mixing_time_upper"]
-    met = "the chains agree" if found["converged"] else "the chains do not agree (R-hat above 1.01): trust no mean"
+    r_hat = max((entry["r_hat"] or float("inf") for entry in found["statistics"].values()), default=float("inf"))
+    apart = f"the chains do not agree (R-hat {r_hat:.4g}, above 1.01): run more sweeps before a mean is trusted"
+    met = "the chains agree" if found["converged"] else apart
     bound = f"mixes within {upper} steps" if upper is not None else "no bound on the mixing time"
     title = f"{options['sampler']} on {options['model']}, N = {options['sites']}"
     say(f"{title}: {met}; {bound} ({found['coupling_reason']}).")

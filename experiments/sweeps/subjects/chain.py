@@ -23,8 +23,9 @@ from theory.samplers import SAMPLERS
 
 @dataclass(frozen=True)
 class Parameters(ModelParameters):
-    """Which law, which sampler."""
+    """Which law, which sampler; the defaults are those of ``gmlm chain``."""
 
+    sites: int = parameter(8, "sites N", minimum=1, maximum=62)
     sampler: str = parameter("k-gibbs", "the sampler", choices=tuple(SAMPLERS))
     k: int = parameter(1, "mask size of k-uniform masks, for samplers that draw masks", minimum=1)
     masks: str = parameter("", "another mask law (uniform-ratio, bernoulli=0.3, spans=3, ...) in place of k")

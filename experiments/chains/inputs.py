@@ -44,7 +44,9 @@ def load_transition(path: Path, normalise: bool = False) -> MatrixOperator:
         InvalidInput: no such file, another format, a damaged file, or no matrix of transition probabilities.
         ExceedsMemory: the matrix would not fit.
     """
-    if path.suffix != ".npz":
+    if path.suffix not in {".npy", ".npz"}:
+        raise InvalidInput(f"transition file {path}", path.suffix or "no extension", "a .npy or .npz file is needed")
+    if path.suffix == ".npy":
         stored: Any = open_numbers(path, "transition")
         require_memory(2.0 * 8 * stored.size, "transition", str(path), "the transition matrix")
     else:

@@ -161,6 +161,7 @@ def simulation_record(
         raise InvalidInput("sampler", sampler, "one of " + ", ".join(SAMPLERS))
     used_fields(spec.model, spec.graph)
     pairwise = pairwise_model(spec)
+    require_memory(64.0 * chains * pairwise.sites, "chains", chains, "the chains")
     law_masks = build_drawn_masks(masks, pairwise, sampler)
     model = pairwise if temperature == 1 else Tempered(pairwise, temperature)
     walk = SAMPLERS[sampler](model, law_masks)

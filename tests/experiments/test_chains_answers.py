@@ -132,6 +132,7 @@ def test_the_first_line_answers(capsys: Any) -> None:
         (["--normalise"], "goes with --transition"),
         (["--transition", "nothing.npz"], "there is no such file"),
         (["--edges", "nothing.txt"], "there is no such file"),
+        (["--transition", "p.txt"], "a .npy or .npz file is needed"),
     ],
 )
 def test_options_without_effect_are_refused(

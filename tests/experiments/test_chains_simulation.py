@@ -90,6 +90,8 @@ def test_sizes_are_refused_before_graphs_are_made() -> None:
         pairwise_model(ModelSpec("curie-weiss", sites=int(available_bytes() ** 0.5)))
     with pytest.raises(InvalidInput, match="would take"):
         simulation_record(ModelSpec("ising", sites=10**12))
+    with pytest.raises(InvalidInput, match="chains = 1000000000: the chains would take"):
+        simulation_record(ModelSpec("ising", sites=100), chains=10**9)
 
 
 def test_colours_are_independent_sets() -> None:

@@ -7,7 +7,6 @@ data, so that they can be typed, stored in a record and swept.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from experiments.chains.model_spec import ModelSpec
 from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel, TableConditionals, TemperedConditionals
 from theory.errors import InvalidInput
@@ -43,30 +43,6 @@ from theory.samplers import SAMPLERS, metropolis_hastings
 from theory.states import require_states
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """Which law.
-
-    Attributes:
-        model: a name in `MODELS`.
-        sites, symbols: N and q (q matters to potts, markov, hmm, product, mixture and random).
-        graph: interaction graph of ising and potts, a name in `theory.laws.GRAPH_NAMES`.
-        coupling: J of every edge; beta of curie-weiss; strength in nats of the dependence for markov, hmm and mixture.
-        field: h of every site.
-        clique: size of the strong clique.
-        seed: of the random models and graphs.
-    """
-
-    model: str = "ising"
-    sites: int = 8
-    symbols: int = 2
-    graph: str = "cycle"
-    coupling: float = 0.5
-    field: float = 0.0
-    clique: int = 4
-    seed: int = 0
 
 
 def sticky(symbols: int, strength: float) -> Array:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.chains.models import ModelSpec
+from experiments.chains.model_spec import ModelSpec
 from theory.chains import SparseOperator, TransitionOperator, communicating_classes
 from theory.chains.lanczos import KEPT_BYTES
 from theory.chains.operator import MatrixOperator

@@ -8,7 +8,8 @@ from typing import Any
 
 from experiments.chains.analysis import analyse, analyse_matrix_free
 from experiments.chains.inputs import name_of_state
-from experiments.chains.models import ModelSpec, build_chain, build_masks
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import build_chain, build_masks
 from experiments.chains.plan import ChainPlan, plan_chain, plan_matrix
 from theory.chains.operator import MatrixOperator
 from theory.laws import JointLaw

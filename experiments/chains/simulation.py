@@ -21,7 +21,8 @@ import jax.numpy as jnp
 import networkx as nx
 import numpy as np
 
-from experiments.chains.models import ModelSpec, build_law, build_masks, used_fields
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import build_law, build_masks, used_fields
 from experiments.claim import plain
 from simulators.montecarlo import masks as drawn
 from simulators.montecarlo.coupling import grand_coupling

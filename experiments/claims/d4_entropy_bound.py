@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.chains.models import ModelSpec
+from experiments.chains.model_spec import ModelSpec
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.decoding.laws import AT_LENGTH
 from experiments.decoding.record import half_width

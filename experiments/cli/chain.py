@@ -2,45 +2,32 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from experiments.chains.model_spec import ModelSpec
+from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
+from theory.parameters import describe
 
 
 @click.command()
-@click.option(
-    "--model",
-    default="ising",
-    show_default=True,
-    help="ising, curie-weiss, strong-clique, random-ising, potts, product, mixture, markov, hmm, parity or random.",
+@law_options(
+    "ising, curie-weiss, strong-clique, random-ising, potts, product, mixture, markov, hmm, parity or random.", sites=8
 )
-@click.option("--table", type=_FILE, help="A law of your own: .npy of shape (q,)*N that sums to 1. Replaces --model.")
-@click.option("--couplings", type=_FILE, help="Your own Ising model: J.npy, symmetric [N, N]. Replaces --model.")
-@click.option("--fields", type=_FILE, help="With --couplings: h.npy, [N].")
 @click.option(
     "--edges",
-    type=_FILE,
+    type=FILE,
     help="Your own Ising network: lines 'node node [coupling]', or .graphml. --coupling and --field fill in.",
 )
 @click.option(
     "--transition",
-    type=_FILE,
+    type=FILE,
     help="Any Markov chain: P.npy, or P.npz (sparse too), rows sum to 1. Replaces model and sampler.",
 )
 @click.option("--normalise", is_flag=True, help="With --transition: divide every row by its sum, whatever that is.")
-@click.option("--graph", default="cycle", show_default=True, help="cycle, path, complete, grid, torus, star, ...")
-@click.option("--sites", type=int, default=8, show_default=True, help="N.")
-@click.option("--symbols", type=int, default=2, show_default=True, help="q, for models with a free alphabet.")
-@click.option("--coupling", type=float, default=0.5, show_default=True, help="J of every edge; beta of curie-weiss.")
-@click.option("--field", type=float, default=0.0, show_default=True, help="h of every site.")
-@click.option("--clique", type=int, default=4, show_default=True, help="Size of the strong clique.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random models and graphs.")
 @click.option(
     "--sampler",
     default="k-gibbs",
@@ -111,7 +98,7 @@ def chain(context: click.Context, /, **options: Any) -> None:
         raise InvalidInput("--plot", str(plot), f"there is no curve to draw ({reason})")
 
 
-_LAW = ("model", "graph", "sites", "symbols", "coupling", "field", "clique", "seed")
+_LAW = tuple(describe(ModelSpec))
 _SAMPLER = ("sampler", "k", "masks", "temperature")
 _SOURCES = ("table", "couplings", "edges", "transition")
 _NOT_SIMULATED = (*_SOURCES, "fields", "explain", "plot")
@@ -155,7 +142,7 @@ def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
 def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The record, and what it is about."""
     from experiments.chains.inputs import load_network, load_transition
-    from experiments.chains.models import ModelSpec, build_law, build_masks, load_ising
+    from experiments.chains.models import build_law, build_masks, load_ising
     from experiments.chains.plan import ChainPlan
     from experiments.chains.record import chain_record, matrix_record
     from experiments.cli.output import say
@@ -211,7 +198,6 @@ def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
 
 def _simulate(options: dict[str, Any]) -> None:
     """Chains at any size, and what they say."""
-    from experiments.chains.models import ModelSpec
     from experiments.chains.simulation import simulation_record
     from experiments.cli.output import say, show_json, show_table
     from experiments.report import format_number

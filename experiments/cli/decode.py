@@ -7,21 +7,16 @@ from typing import Any
 
 import click
 
+from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
-
-_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(invoke_without_command=True)
-@click.option(
-    "--model",
-    default="ising",
-    show_default=True,
-    help="A model of `gmlm chain`; at any length markov, hmm, mixture, product, topic, copying, brackets or urn.",
+@law_options(
+    "A model of `gmlm chain`; at any length markov, hmm, mixture, product, topic, copying, brackets or urn.", sites=6
 )
-@click.option("--table", type=_FILE, help="A law of your own: .npy of shape (q,)*N that sums to 1.")
-@click.option("--transition", type=_FILE, help="A stationary Markov chain: .npy of shape [q]*R + [q], R = 1 to 3.")
-@click.option("--corpus", type=_FILE, help="A text file, whose character model is the law.")
+@click.option("--transition", type=FILE, help="A stationary Markov chain: .npy of shape [q]*R + [q], R = 1 to 3.")
+@click.option("--corpus", type=FILE, help="A text file, whose character model is the law.")
 @click.option("--order", type=int, default=1, show_default=True, help="With --corpus: order R of the model, 1 to 3.")
 @click.option(
     "--alphabet",
@@ -32,14 +27,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--smoothing", type=float, default=0.1, show_default=True, help="With --corpus: added to the count of every symbol."
 )
-@click.option("--couplings", type=_FILE, help="Your own Ising model: J.npy, symmetric [N, N].")
-@click.option("--fields", type=_FILE, help="With --couplings: h.npy, [N].")
-@click.option("--graph", default="cycle", show_default=True, help="Of ising and potts: cycle, path, grid, ...")
-@click.option("--sites", type=int, default=6, show_default=True, help="N.")
-@click.option("--symbols", type=int, default=2, show_default=True, help="q, for models with a free alphabet.")
-@click.option("--coupling", type=float, default=0.5, show_default=True, help="Strength of the dependence.")
-@click.option("--field", type=float, default=0.0, show_default=True, help="Preference for some symbols.")
-@click.option("--clique", type=int, default=4, show_default=True, help="Size of the strong clique.")
 @click.option(
     "--decoder",
     "decoders",
@@ -49,7 +36,6 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--calls", default="1,2,4", show_default=True, metavar="T,...", help="Network calls for a sequence.")
 @click.option("--samples", type=int, default=0, help="Rows of sampled numbers.  [default: as the intervals need]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random models and samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--figure", type=WrittenFile(*FIGURES), help="Draw calls against divergence (.svg, .png or .pdf).")
 @click.pass_context
@@ -171,7 +157,8 @@ def _law(
     **numbers: Any,
 ) -> Any:
     """The law that the options name."""
-    from experiments.chains.models import ModelSpec, load_ising
+    from experiments.chains.model_spec import ModelSpec
+    from experiments.chains.models import load_ising
     from experiments.decoding.laws import corpus_law, model_law, transition_law
     from theory.errors import InvalidInput
     from theory.laws import load_table

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.chains.models import MODELS, ModelSpec, build_law, sticky, tilted
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import MODELS, build_law, sticky, tilted
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, open_numbers
 from theory.laws.length import (

@@ -8,7 +8,8 @@ import quantecon
 
 from experiments.chains.analysis import analyse
 from experiments.chains.curve import draw_curve
-from experiments.chains.models import ModelSpec, build_chain, build_law, build_masks
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import build_chain, build_law, build_masks
 from theory.conditionals import TableConditionals
 from theory.laws import JointLaw, parity_law, product_law
 from theory.masks import k_uniform

@@ -10,7 +10,8 @@ import pytest
 
 from experiments.chains import plan as chain_plan
 from experiments.chains.analysis import analyse, analyse_matrix_free
-from experiments.chains.models import ModelSpec, build_chain, build_law, build_masks
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import build_chain, build_law, build_masks
 from experiments.chains.plan import DENSE_STATES, ChainPlan, plan_chain, surely_irreducible
 from experiments.cli import main
 from theory.chains import DenseOperator, TransitionOperator

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy.special import ellipk
 
-from experiments.chains.models import ModelSpec
+from experiments.chains.model_spec import ModelSpec
 from experiments.chains.simulation import build_drawn_masks, pairwise_model, simulation_record
 from experiments.cli import main
 from theory.errors import InvalidInput

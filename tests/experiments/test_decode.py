@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from experiments.chains.models import ModelSpec
+from experiments.chains.model_spec import ModelSpec
 from experiments.cli.decode import decode as command
 from experiments.decoding.figures import draw_frontier
 from experiments.decoding.laws import AT_LENGTH, ENUMERABLE, enumerable, model_law

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from experiments.chains.models import ModelSpec
+from experiments.chains.model_spec import ModelSpec
 from experiments.cli.decode import decode as command
 from experiments.decoding.laws import AT_LENGTH, model_law
 from experiments.decoding.record import decode_record

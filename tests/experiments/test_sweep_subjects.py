@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.chains.models import ModelSpec, build_law
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import build_law
 from experiments.claim import no_progress, plain
 from experiments.claims import c8_strong_clique as c8
 from experiments.sweeps import cluster

@@ -1,30 +1,39 @@
-"""The law of a swept cell: the fields of `experiments.chains.models.ModelSpec` as parameters with their limits."""
+"""The law of a swept cell: the fields of `experiments.chains.model_spec.ModelSpec` but for the seed, the cell's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from experiments.chains.models import BINARY, MODELS, ModelSpec
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import BINARY, MODELS
 from theory.errors import InvalidInput
 from theory.laws import GRAPH_NAMES
-from theory.parameters import parameter
+from theory.parameters import describe, parameter
+
+
+def _same(name: str, choices: Sequence[str] | None = None) -> Any:
+    declared = describe(ModelSpec)[name]
+    limits = {"minimum": declared.rule.minimum, "maximum": declared.rule.maximum}
+    return parameter(declared.default, declared.rule.help, choices=choices, **limits)
 
 
 @dataclass(frozen=True)
 class ModelParameters:
     """Which law; its random choices follow the cell's seed."""
 
-    model: str = parameter("ising", "the law", choices=tuple(MODELS))
-    graph: str = parameter("cycle", "interaction graph of ising and potts", choices=GRAPH_NAMES)
-    sites: int = parameter(6, "sites N", minimum=1, maximum=62)
-    symbols: int = parameter(2, "symbols q of potts, markov, hmm, product, mixture and random", minimum=2, maximum=1000)
-    coupling: float = parameter(0.5, "coupling J of every edge; β of curie-weiss; scale of random-ising")
-    field: float = parameter(0.0, "field h of every site")
-    clique: int = parameter(4, "sites m of the strong clique", minimum=2)
+    model: str = _same("model", choices=tuple(MODELS))
+    graph: str = _same("graph", choices=GRAPH_NAMES)
+    sites: int = _same("sites")
+    symbols: int = _same("symbols")
+    coupling: float = _same("coupling")
+    field: float = _same("field")
+    clique: int = _same("clique")
 
     def spec(self, seed: int) -> ModelSpec:
         """The model, with the seed of its random choices."""
-        return ModelSpec(self.model, self.sites, self.symbols, self.graph, self.coupling, self.field, self.clique, seed)
+        return ModelSpec(**{name: getattr(self, name) for name in describe(ModelSpec) if name != "seed"}, seed=seed)
 
     @property
     def states(self) -> int:

@@ -29,7 +29,7 @@ def law_options(models: str, sites: int) -> Callable[[Callable[..., Any]], Calla
     for name, declared in describe(ModelSpec).items():
         kind = click.IntRange(min=0) if name == "seed" else declared.type
         default = sites if name == "sites" else declared.default
-        text = models if name == "model" else f"{declared.rule.help[0].upper()}{declared.rule.help[1:]}."
+        text = models if name == "model" else declared.rule.help[0].upper() + declared.rule.help[1:].rstrip(".") + "."
         options.append(click.option(f"--{name}", type=kind, default=default, show_default=True, help=text))
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

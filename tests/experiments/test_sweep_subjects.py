@@ -178,7 +178,8 @@ def test_a_sweep_is_refused_before_anything_runs(
 
 def test_a_dry_run_plans_and_estimates_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = tmp_path / "s.sqlite"
-    code, out, _ = run(capsys, "sweep", "escape", "--set", "clique=2..5", "--seeds", 2, "--store", store, "--dry-run")
+    axes = ("--set", "clique=2..5", "--set", "coupling=0.5,1")
+    code, out, _ = run(capsys, "sweep", "escape", *axes, "--store", store, "--dry-run")
     assert code == 0
     assert "8 cells (grid design)" in out
     assert "0 done before, 8 to compute" in out

@@ -115,18 +115,20 @@ class Check:
         return replace(self, informative=0)
 
     @staticmethod
-    def interval_at_most(name: str, interval: tuple[float, float], bound: float, detail: str = "") -> Check:
+    def interval_at_most(
+        name: str, interval: tuple[float, float], bound: float, detail: str = "", *, trivial: float = math.inf
+    ) -> Check:
         """A quantity known up to a confidence interval is at most ``bound``.
 
         Holds where the whole interval is, is violated where none of it is, and is inconclusive in between. ``detail``
-        states the confidence level.
+        states the confidence level. A bound at or above ``trivial`` excludes nothing.
         """
         low, high = interval
         if not low <= high:
             raise InvalidInput("interval", interval, "lower end <= upper end")
         verdict = Verdict.HOLDS if high <= bound else Verdict.VIOLATED if low > bound else Verdict.INCONCLUSIVE
         margin = bound - low if verdict is Verdict.VIOLATED else bound - high
-        return Check(name, verdict, margin, high, bound, "<=", 0.0, detail)
+        return Check(name, verdict, margin, high, bound, "<=", 0.0, detail, informative=int(bound < trivial))
 
     @staticmethod
     def interval_contains(name: str, interval: tuple[float, float], predicted: float, detail: str = "") -> Check:

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.language.checks import Case, beyond_own_error, within_own_error
-from experiments.language.exact import Drawn, Exact, claim_memory, distances, measured, possible, stutters
+from experiments.language.checks import Case, nearer, pooled, within_own_error
+from experiments.language.exact import (
+    Drawn,
+    Exact,
+    claim_memory,
+    distances,
+    measured,
+    next_steps,
+    possible,
+    stutters,
+    wrong_chains,
+)
 from experiments.language.translators import (
-    Decoded,
     Decoding,
     Rows,
     Training,
     fresh_rows,
-    input_tokens,
     neighbour_attention,
     noise_of,
     small_language,
@@ -32,7 +40,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simulators.t5.decoding.settings import RefinementSettings
-    from simulators.t5.network.network import T5
 
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
@@ -108,7 +115,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     result: dict[str, Any] = {scheme: {name: [] for name in MEASURES} for scheme in parameters.schemes}
     cases: dict[str, list[Case]] = {name: [] for name in MEASURES}
     attention = []
-    wrong: list[tuple[str, Case]] = []
+    wrong: dict[str, tuple[list[Case], list[NDArray[np.float64]]]] = {}
+    last: dict[str, list[Case]] = {}
     for index in range(parameters.seeds):
         progress(index / parameters.seeds, f"network {index + 1} of {parameters.seeds}")
         network = train(language, pairs, training, 1000 * seed + index)
@@ -118,42 +126,46 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             # The last step draws independently, whatever was done before: it can be held to the exact law.
             only_masked = scheme == MASK_PREDICT
             distance = distances(exact, rows, network, decoded.inputs, only_masked)
-            # The last step draws independently, whatever was done before: it can be held to the exact law.
             for name, measure in MEASURES.items():
                 found = [measured(exact, rows, outputs, measure) for outputs in decoded.outputs]
                 result[scheme][name].append([values.mean() for values in found])
-                for step, values in enumerate(found):
-                    given = input_tokens(language, rows, decoded.inputs[step])
-                    label = f"{scheme}, network {index + 1}, step {step + 1}"
-                    expected = exact.next_step(rows, given, measure, "masks" if only_masked else "all")
-                    cases[name].append(Case(label, values, expected, distance[step]))
+                expected = next_steps(exact, rows, decoded.inputs, measure, "masks" if only_masked else "all")
+                cases[name] += [
+                    Case(f"{scheme}, network {index + 1}, step {step + 1}", *numbers)
+                    for step, numbers in enumerate(zip(found, expected, distance, strict=True))
+                ]
+            steps = cases["possible"][-parameters.steps :]
             if only_masked:
-                wrong += _wrong_steps(exact, rows, network, decoded, f"network {index + 1}")
+                for name, drawn in WRONG_STEPS.items():
+                    known, other = wrong.setdefault(f"{MASK_PREDICT}, one step: a step that {name}", ([], []))
+                    known += steps
+                    other += list(next_steps(exact, rows, decoded.inputs, possible, drawn))
+            else:
+                last.setdefault(scheme, []).append(steps[-1])
             if scheme == parameters.schemes[0]:
                 attention.append(_attention(network, rows, decoded.inputs[1], decoded.outputs[0]))
     chains = _exact_chains(exact, rows, parameters.steps) if MASK_PREDICT in parameters.schemes else {}
     data = {"schemes": result, "attention": attention, "chains": chains}
-    checks = _checks(cases) + [
-        beyond_own_error(
-            f"mask-predict, one step: the networks do not follow a step that {name}, translations",
-            [case for kind, case in wrong if kind == name],
-        )
-        for name in dict.fromkeys(kind for kind, _ in wrong)
-    ]
-    return Findings(checks, _table(result, attention, chains), data)
+    pools = [pooled(networks, f"{scheme}, step {parameters.steps}") for scheme, networks in last.items()]
+    masks = np.broadcast_to(exact.expected(rows, possible, 1), (parameters.steps, len(rows.sources)))
+    for name, shares in wrong_chains(masks).items() if pools else ():
+        wrong[f"other schemes, step {parameters.steps}: a step that {name}"] = (pools, [shares[-1]] * len(pools))
+    checks = _checks(cases)
+    checks += [nearer(f"{name} is rejected, translations", *compared) for name, compared in wrong.items()]
+    return Findings(checks, _table(result, attention, chains), data, _learned(result, checks))
 
 
-def _wrong_steps(exact: Exact, rows: Rows, network: T5, decoded: Decoded, label: str) -> list[tuple[str, Case]]:
-    """Share of translations beside what wrong steps would give from the same inputs."""
-    cases = []
-    distance = distances(exact, rows, network, decoded.inputs, only_masked=True)
-    for name, drawn in WRONG_STEPS.items():
-        for step in range(len(decoded.outputs)):
-            given = input_tokens(exact.language, rows, decoded.inputs[step])
-            values = measured(exact, rows, decoded.outputs[step], possible)
-            expected = exact.next_step(rows, given, possible, drawn)
-            cases.append((name, Case(f"{label}, step {step + 1}", values, expected, distance[step])))
-    return cases
+def _learned(result: dict[str, Any], checks: list[Check]) -> str:
+    shares = {scheme: np.mean(entry["possible"], axis=0) for scheme, entry in result.items()}
+    best, worst = (choose(shares, key=lambda scheme: shares[scheme][-1]) for choose in (max, min))
+    rejected = [check for check in checks if "rejected" in check.name]
+    return (
+        f"After {len(shares[best])} steps {best} gives {shares[best][-1]:.0%} translations and {worst} "
+        f"{shares[worst][-1]:.0%}, from {shares[best][0]:.0%} and {shares[worst][0]:.0%} in one step; "
+        f"{checks[0].informative} of {checks[0].comparisons} steps tell, each within its network's own error of the "
+        f"exact law, and {sum(check.verdict is Verdict.HOLDS for check in rejected)} of {len(rejected)} wrong steps "
+        "are rejected."
+    )
 
 
 def _exact_chains(exact: Exact, rows: Rows, steps: int) -> dict[str, float]:
@@ -250,14 +262,15 @@ CLAIM = Claim(
     name="starts-and-rejecters",
     title="Starts, replacements and rejecters change where refinement goes, not what a step does there",
     statement=(
-        "Whatever refinement starts from (masks or random tokens), whichever rejecter takes predictions back (a linear "
-        "schedule, a constant one, repeated tokens, a learned head) and whatever fills their place (masks, the tokens "
-        "before, the likeliest by summed logits), the last step of a trained T5 gives as many translations and "
-        "repeated neighbours as the exact law does from the same inputs, up to the network's own error there. Decoded "
-        "by mask-predict, the recommended way (only masks are drawn, kept tokens keep the confidence that they had), "
-        "its steps are seen to be neither joint draws of all masks nor draws that ignore what is kept. What "
-        "each scheme reaches by T steps is reported with its spread, and so is the self-attention of the second step "
-        "between neighbours that the first step made equal, beside that between others: no theory says how large it is."
+        "Whatever refinement starts from (masks or random tokens), whichever rejecter takes predictions back (a "
+        "linear schedule, a constant one, repeated tokens, a learned head) and whatever fills their place (masks, the"
+        " tokens before, the likeliest by summed logits), the last step of a trained T5 gives as many translations "
+        "and repeated neighbours as the exact law does from the same inputs, up to the network's own error there. "
+        "Decoded by mask-predict, the recommended way (only masks are drawn, kept tokens keep the confidence that "
+        "they had), its steps are seen to be neither joint draws of all masks nor draws that ignore what is kept; "
+        "those of the others neither joint draws nor steps that see masks alone. What each scheme reaches by T steps "
+        "is reported with its spread, and so is the self-attention of the second step between neighbours that the "
+        "first step made equal, beside that between others: no theory says how large it is."
     ),
     source="Li et al. 2024 (arXiv:2407.21046), section 5; Ghazvininejad et al. 2019 (arXiv:1904.09324)",
     parameters=Parameters,

@@ -137,13 +137,16 @@ class Exact:
         return result
 
     def distance(self, rows: Rows, inputs: NDArray[np.int64], laws: Array, only_masked: bool = False) -> Array:
-        """sum_i TV(network's law, exact law at position i), at most 1, for each row, [B].
+        """1 - prod_i (1 - TV(network's law, exact law at position i)) for each row, [B].
+
+        No less than the total variation of the two laws of the whole output: each position agrees in a maximal
+        coupling with probability 1 - TV, and the positions are independent.
 
         Args:
             rows: sentences.
             inputs: target tokens and MASK [B, L].
             laws: of the network at these inputs [B, L, V].
-            only_masked: sum over masked positions, where the others are not drawn.
+            only_masked: masked positions alone, where the others are not drawn.
         """
         result = np.empty(len(rows.sources))
         first = SPECIAL + self.language.words
@@ -157,8 +160,9 @@ class Exact:
                 wanted[:, : exact.shape[2]] = exact[place]
                 difference = np.abs(chosen.T - wanted[:, names[own]]).sum(axis=1)
                 drawn = inputs[row, :length] == MASK if only_masked else slice(None)
-                result[row] = (0.5 * (difference + 1 - chosen.sum(axis=0)))[drawn].sum()
-        return np.minimum(result, 1.0)
+                apart = 0.5 * (difference + 1 - chosen.sum(axis=0))
+                result[row] = 1 - (1 - np.minimum(apart, 1.0))[drawn].prod()
+        return result
 
 
 def exact_memory(language: ParallelLanguage) -> float:
@@ -232,6 +236,23 @@ def distances(exact: Exact, rows: Rows, network: T5, inputs: NDArray[np.int32], 
     )
 
 
-def own_error(exact: Exact, rows: Rows, network: T5, inputs: NDArray[np.int32]) -> Array:
-    """`distances` summed over the steps so far, at most 1, [T, B]: no share differs by more from its exact value."""
-    return np.minimum(np.cumsum(distances(exact, rows, network, inputs), axis=0), 1.0)
+def accumulated(distance: Array) -> Array:
+    """`distances` summed over the steps so far, [T, B]: no share differs by more than the mean from its exact value.
+
+    The mean may be capped at 1, its terms not: where a network left the exact chain decides how far it errs later.
+    """
+    return np.cumsum(distance, axis=0)
+
+
+def next_steps(exact: Exact, rows: Rows, inputs: NDArray[np.int32], measure: Measure, drawn: Drawn = "all") -> Array:
+    """`Exact.next_step` from the inputs of each step [T, B, LONGEST], [T, B]."""
+    given = [input_tokens(exact.language, rows, seen) for seen in inputs]
+    return np.array([exact.next_step(rows, tokens, measure, drawn) for tokens in given])
+
+
+def wrong_chains(expected: Array) -> dict[str, Array]:
+    """Share of translations by chains that a network must be seen not to follow, from that by the exact one, [T, B]."""
+    return {
+        "draws all tokens together": np.ones_like(expected),
+        "starts from masks at every step": np.broadcast_to(expected[0], expected.shape),
+    }

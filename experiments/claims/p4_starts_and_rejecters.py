@@ -162,9 +162,8 @@ def _learned(result: dict[str, Any], checks: list[Check]) -> str:
     return (
         f"After {len(shares[best])} steps {best} gives {shares[best][-1]:.0%} translations and {worst} "
         f"{shares[worst][-1]:.0%}, from {shares[best][0]:.0%} and {shares[worst][0]:.0%} in one step; "
-        f"{checks[0].informative} of {checks[0].comparisons} steps tell, each within its network's own error of the "
-        f"exact law, and {sum(check.verdict is Verdict.HOLDS for check in rejected)} of {len(rejected)} wrong steps "
-        "are rejected."
+        f"{checks[0].informative} of {checks[0].comparisons} comparisons of single steps with the exact law tell, and "
+        f"{sum(check.verdict is Verdict.HOLDS for check in rejected)} of {len(rejected)} wrong steps are rejected."
     )
 
 

@@ -170,10 +170,8 @@ def networks_at_most(
     freedom = len(differences) - 1
     error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
     seen = (student_limit((1 - LEVEL) / 2, freedom) + student_limit(1 - POWER, freedom)) * error
-    text = (
-        f"Student's {LEVEL:.0%} interval over {len(differences)} networks, paired; a mean {seen:.2g} from the bound "
-        f"is seen with power {POWER:g}"
-    )
+    seeing = f"a mean {seen:.2g} from the bound is seen with power {POWER:g}" if seen else "they are all the same"
+    text = f"Student's {LEVEL:.0%} interval over {len(differences)} networks, paired; {seeing}"
     return Check.interval_at_most(
         name, mean_interval(differences, LEVEL), bound, f"{text}; {detail}" if detail else text, trivial=trivial
     )

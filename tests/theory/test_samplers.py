@@ -329,6 +329,15 @@ def test_a_site_that_is_never_masked_keeps_the_classes_apart(law: JointLaw) -> N
     assert communicating_classes(DenseOperator(block_gibbs(TableConditionals(law), always).to_dense())).irreducible
 
 
+def test_impossible_sequences_keep_the_classes_apart() -> None:
+    """Two sites that always agree: redrawn one at a time, each is held by the other, though both are redrawn."""
+    agreeing = TableConditionals(JointLaw.from_weights([[0.3, 0.0], [0.0, 0.7]]))
+    alone = block_gibbs(agreeing, k_uniform(2, 1))
+    assert not alone.one_class
+    assert len(communicating_classes(alone).closed_members) == 2
+    assert not block_gibbs(agreeing, k_uniform(2, 2)).one_class  # nothing leads to 01 and 10
+
+
 def test_masks_of_at_most_one_site_are_single_the_empty_one_included() -> None:
     """k-parallel with masks of at most one token is Glauber dynamics, lazy where the mask is empty: p is kept."""
     law = random_law(1)

@@ -15,7 +15,9 @@ from theory.bounds import (
     escape_probability_hoeffding,
     escape_time_bound,
     log_escape_probability_bound,
+    log_escape_probability_exponent,
     redraw_probability,
+    right_mode_mass,
     staying_probability_bound,
     steps_to_right_mode,
 )
@@ -90,6 +92,28 @@ def test_unequal_fields_are_covered_by_the_largest(clique_size: int, coupling: f
     wrong = total <= -2
     one_step = escape_probability_within(chain, wrong, 1)[wrong].max()
     assert one_step <= escape_probability_bound(clique_size, coupling, float(fields.max())) * (1 + 1e-10)
+
+
+@given(cliques, couplings, st.floats(-0.99, 0.99))
+def test_the_exponent_is_the_best_chernoff_bound_at_the_worst_state(
+    clique_size: int, coupling: float, share: float
+) -> None:
+    field = share * coupling
+    found = log_escape_probability_exponent(clique_size, coupling, field)
+    assert log_worst_escape(clique_size, coupling, field) <= found + 1e-9
+    # Site by site: the wrong-mode sequence with the most plus spins, and the tilt from a grid.
+    plus = clique_size // 2 - 1 if clique_size % 2 == 0 else (clique_size - 3) // 2
+    spins = np.array([1] * plus + [-1] * (clique_size - plus))
+    turned = 1 / (1 + np.exp(-2 * (coupling * (spins.sum() - spins) + field)))
+    tilts = np.linspace(0, 40, 8001)
+    transforms = np.log(1 - turned[:, None] + turned[:, None] * np.exp(tilts)).sum(axis=0)
+    assert found == pytest.approx(min(0.0, float((transforms - tilts * (clique_size // 2)).min())), abs=1e-4)
+
+
+@pytest.mark.parametrize(("clique_size", "coupling", "field"), [(2, 0.7, 0.1), (5, 0.3, -0.2), (8, 0.4, 0.0)])
+def test_mass_of_the_right_mode_by_enumeration(clique_size: int, coupling: float, field: float) -> None:
+    exact = right_mode_probability(clique_size, coupling, field)
+    assert right_mode_mass(clique_size, coupling, field) == pytest.approx(exact, rel=1e-12)
 
 
 @given(cliques, couplings, st.floats(-1, 0.95), st.integers(0, 40))

@@ -218,6 +218,21 @@ def test_flows_that_are_tiny_and_not_balanced() -> None:
     assert found.gap == pytest.approx(exact_gaps(matrix)[0], rel=1e-12)
 
 
+@pytest.mark.parametrize("flow", [1e-20, 1e-4])
+def test_eigenvalues_near_one_of_a_chain_that_is_not_reversible(flow: float) -> None:
+    """The list of eigenvalues holds those near 1 that only the gap's own route resolves, in their places."""
+    matrix = np.kron(np.eye(3), np.full((3, 3), 1 / 3))
+    for well in range(3):
+        matrix[3 * well, 3 * well] -= flow
+        matrix[3 * well, (3 * well + 3) % 9] += flow
+    found = spectrum(matrix)
+    assert not found.reversible
+    near, plain = (values[np.abs(1 - values) < 0.1] for values in (found.eigenvalues, np.linalg.eigvals(matrix)))
+    assert len(near) == 3
+    order, plain_order = np.argsort(near.imag), np.argsort(plain.imag)
+    np.testing.assert_allclose(near[order], plain[plain_order], atol=1e-13)
+
+
 def test_eigenvalues_near_minus_one() -> None:
     matrix = np.array([[0.0, 1.0, 0.0], [0.5, 1e-25, 0.5], [0.0, 1.0, 0.0]])
     found = spectrum(matrix)

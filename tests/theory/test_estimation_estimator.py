@@ -154,6 +154,17 @@ def test_parameters_that_the_data_do_not_show_are_counted() -> None:
     assert not estimate.converged
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_the_unit_of_the_statistics_does_not_decide_what_is_identified(unit: float) -> None:
+    model = random_ising(4, np.random.default_rng(7), 0.5)
+    scaled = ExponentialFamily(4, 2, unit * model.family.statistics)
+    first = MaskLaw(4, ((0,),), np.array([1.0]), "first site only")
+    assert fit(scaled, population(model, first)).unidentified == 6
+    seen = fit(scaled, population(model, k_uniform(4, 2)), tolerance=1e-9 / unit)
+    assert seen.unidentified == 0
+    np.testing.assert_allclose(unit * seen.theta, model.theta, atol=1e-7)
+
+
 def test_one_pair_is_not_enough() -> None:
     estimate = fit(ising_family(3), from_pairs(np.array([5]), np.array([0]), k_uniform(3, 1), 2))
     assert estimate.status == "unidentified"

@@ -243,6 +243,8 @@ def test_no_bound_on_supports_that_paths_cannot_cross() -> None:
     assert dobrushin(model).gap_lower_bound == 0.0
     assert dobrushin(model).mixing_time_bound() == inf
     assert dobrushin(model).mixing_time_by_norm() == inf
+    without_influence = DobrushinCriterion(np.zeros((2, 2)), geodesic=False)
+    assert without_influence.mixing_time_bound() == without_influence.mixing_time_by_norm() == inf
     contraction = path_coupling(model, k_uniform(2, 1))
     assert contraction.gap_lower_bound == 0.0
     assert contraction.mixing_time_bound() == inf

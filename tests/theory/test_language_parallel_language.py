@@ -164,6 +164,8 @@ def test_impossible_targets_have_probability_zero() -> None:
     other_register = language.head(3, 1)
     for bad in [(), good[:2], (*good[:2], other_register), (*good, good[-1]), (good[0], good[0], good[2]), (-1, 2, 3)]:
         assert language.log_probability(source, bad) == -math.inf
+    wrong_last_word = tuple(language.head(word, 0) for word in (1, 2, 4))
+    assert language.log_probability(source, wrong_last_word) == -math.inf
     assert ParallelLanguage((1.0, 0.0)).log_probability((0,), (16,)) == -math.inf
 
 

@@ -285,7 +285,9 @@ def test_adaptive_block_gibbs_is_reversible_and_the_unaware_one_is_not() -> None
     law = random_law(13)
     masks = adaptive(3, 2, [(0,), (1, 2), (0, 2)], lambda x, mask: 1.0 + x[:, list(mask)].sum(axis=1))
     p = law.probabilities
-    flow = p[:, None] * block_gibbs(TableConditionals(law), masks).to_dense()
+    chain = block_gibbs(TableConditionals(law), masks)
+    assert chain.reversible is True
+    flow = p[:, None] * chain.to_dense()
     np.testing.assert_allclose(flow, flow.T, atol=EXACT)
     corrected = p[:, None] * metropolis_hastings(TableConditionals(law), masks).to_dense()
     np.testing.assert_allclose(corrected, corrected.T, atol=EXACT)

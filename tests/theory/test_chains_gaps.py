@@ -25,7 +25,7 @@ from theory.chains import (
     sweep_ratio,
 )
 from theory.chains.gaps import Enclosure, Gaps, least
-from theory.chains.nonnormal import eigenvalues_with_errors
+from theory.chains.nonnormal import _power_radius, eigenvalues_with_errors
 from theory.conditionals import TableConditionals
 from theory.laws import curie_weiss, magnetisation, named_graph, potts, random_ising, strong_clique
 from theory.masks import k_uniform
@@ -270,6 +270,14 @@ def test_a_defective_chain_whose_structure_is_hidden_gets_an_interval() -> None:
     assert holds(found.absolute_gap_interval, exact)
     assert found.absolute_gap_interval[1] - found.absolute_gap_interval[0] > 1e-3
     assert abs(found.absolute_gap - exact) > 1e-6  # what the solver says is off, and the interval says so
+
+
+def test_powers_bound_all_eigenvalues_closely() -> None:
+    cycle = 0.9 * np.eye(3) + 0.1 * np.roll(np.eye(3), 1, axis=1)
+    largest = abs(0.9 + 0.1 * np.exp(2j * np.pi / 3))
+    assert largest <= _power_radius(cycle, np.full(3, 1 / 3)) <= 1.01 * largest
+    # All rows of the 50th power are equal: what is left is the root of its rounding.
+    assert _power_radius(forgets_at_last(), stationary_law(forgets_at_last()).law) < 0.7
 
 
 def mpmath_eigenvalues(matrix: Array) -> Array:

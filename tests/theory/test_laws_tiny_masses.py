@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import mpmath
 import numpy as np
@@ -114,6 +114,9 @@ def test_products_of_tiny_factors_in_high_precision() -> None:
                 here = [sum(here[y] * sticky[y][z] for y in range(2)) * sticky[z][symbol] for z in range(2)]
             exact.append(float(mpmath.log(sum(here))))
     np.testing.assert_allclose(law.log_probabilities, exact, rtol=1e-12, atol=1e-12)
+    turns = [sum(a != b for a, b in pairwise(x)) for x in product(range(2), repeat=5)]
+    expected = np.log(0.5) + np.array(turns) * np.log(EPS)  # ln(1 - EPS) is below rounding
+    np.testing.assert_allclose(families()["Markov"].log_probabilities, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_zeros_by_construction_stay_outside() -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from theory.errors import InvalidInput, one_line
+from theory.errors import one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,17 +71,6 @@ def render(figure: Figure, kind: str) -> bytes:
     with style():
         figure.savefig(buffer, format=kind, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind))
     return buffer.getvalue()
-
-
-def figure_kind(path: Path, argument: str) -> str:
-    """The kind of figure that a file's name asks for: svg, png or pdf.
-
-    Raises:
-        InvalidInput: another ending.
-    """
-    if path.suffix not in {".svg", ".png", ".pdf"}:
-        raise InvalidInput(argument, str(path), "the name must end in .svg, .png or .pdf")
-    return path.suffix[1:]
 
 
 def plain_text(text: str) -> str:

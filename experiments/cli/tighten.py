@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+from experiments.cli.paths import FIGURES, WrittenFile
 
 
 @click.command()
@@ -16,7 +16,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--evaluations", type=int, default=300, show_default=True, help="Of the ratio, for each start.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the starts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records, with the laws, as one JSON list.")
-@click.option("--figure", type=_FILE, help="Draw the atlas of the bounds searched (.svg, .png or .pdf).")
+@click.option(
+    "--figure", type=WrittenFile(*FIGURES), help="Draw the atlas of the bounds searched (.svg, .png or .pdf)."
+)
 def tighten(bound: str, starts: int, evaluations: int, seed: int, as_json: bool, figure: Path | None) -> None:
     """Search laws for the instance that makes a bound tightest, or breaks it.
 
@@ -25,14 +27,13 @@ def tighten(bound: str, starts: int, evaluations: int, seed: int, as_json: bool,
     """
     from experiments.cli.output import show_json, show_table
     from experiments.cli.progress import progress
-    from experiments.figures import figure_kind, render
+    from experiments.figures import render
     from experiments.files import write_atomically
     from experiments.tightness.bounds import of
     from experiments.tightness.figures import draw_atlas
     from experiments.tightness.search import tighten as search
 
     chosen = of(bound)
-    kind = figure_kind(figure, "--figure") if figure is not None else ""
     records = []
     with progress("searching", total=len(chosen)) as shown:
         for number, one in enumerate(chosen):
@@ -60,5 +61,5 @@ def tighten(bound: str, starts: int, evaluations: int, seed: int, as_json: bool,
         if len(records) == 1:
             show_json(tightest["instance"])
     if figure is not None:
-        write_atomically(figure, render(draw_atlas(records), kind))
+        write_atomically(figure, render(draw_atlas(records), figure.suffix[1:]))
     sys.exit(1 if any(record["verdict"] == "broken" for record in records) else 0)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.paths import FIGURES, WrittenFile
+
 if TYPE_CHECKING:
     from simulators.masked_lm import MaskedLM
 
@@ -26,9 +28,7 @@ PRECISION = click.option(
 )
 BATCH = click.option("--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Rows of a batch.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-FIGURE = click.option(
-    "--figure", type=click.Path(dir_okay=False, path_type=Path), help="Draw it: a .svg, .png or .pdf file."
-)
+FIGURE = click.option("--figure", type=WrittenFile(*FIGURES), help="Draw it: a .svg, .png or .pdf file.")
 
 
 def open_model(folder: Path, device: str, precision: str, batch: int) -> MaskedLM:
@@ -36,18 +36,6 @@ def open_model(folder: Path, device: str, precision: str, batch: int) -> MaskedL
     from simulators.masked_lm import MaskedLM
 
     return MaskedLM.open(folder, device=device, precision=precision, rows_at_once=batch)
-
-
-def check_figure(path: Path | None) -> None:
-    """Raise unless a figure's name ends as it should.
-
-    Raises:
-        InvalidInput: another ending.
-    """
-    from theory.errors import InvalidInput
-
-    if path is not None and path.suffix not in {".svg", ".png", ".pdf"}:
-        raise InvalidInput("--figure", str(path), "the name must end in .svg, .png or .pdf")
 
 
 def save_figure(path: Path, draw: Callable[[Any], Any], record: Any) -> None:

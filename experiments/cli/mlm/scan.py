@@ -15,7 +15,6 @@ from experiments.cli.mlm.options import (
     JSON,
     PRECISION,
     SEQUENCE,
-    check_figure,
     open_model,
     print_table,
     save_figure,
@@ -59,7 +58,6 @@ def scan(
     from experiments.masked_lm.scan import scan_record
     from simulators.masked_lm.window import rows_of
 
-    check_figure(figure)
     text = read_sequence(sequence)
     model = open_model(folder, device, precision, batch_size)
     length = len(model.encode(text))

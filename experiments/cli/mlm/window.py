@@ -16,7 +16,6 @@ from experiments.cli.mlm.options import (
     JSON,
     PRECISION,
     SEQUENCE,
-    check_figure,
     open_model,
     print_facts,
     print_table,
@@ -88,7 +87,6 @@ def window(
     from simulators.masked_lm import WindowConditionals
     from theory.memory import format_bytes
 
-    check_figure(figure)
     temperatures = parse_temperatures(temperature)
     text = read_sequence(sequence)
     model = open_model(folder, device, precision, batch_size)

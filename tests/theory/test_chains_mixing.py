@@ -362,6 +362,14 @@ def test_what_is_too_long_says_so() -> None:
         mixing_time(two_state(1e-30, 1e-30), maximum=1000)
 
 
+def test_the_longest_time_that_is_looked_for_is_looked_at() -> None:
+    slow = two_state(1e-18, 3e-19)
+    steps = int(mixing_time(slow, 0.2).steps)
+    assert mixing_time(slow, 0.2, maximum=steps).steps == steps
+    with pytest.raises(NotMixedBy, match=f"maximum = {steps - 1}"):
+        mixing_time(slow, 0.2, maximum=steps - 1)
+
+
 def test_a_transient_start_keeps_the_share_of_each_cyclic_class() -> None:
     """0 -> 1 with .9 or 2 with .1, and 1 <-> 2 for ever: the distance from 0 stays at |.9 - .5| = .4."""
     matrix = [[0, 0.9, 0.1], [0, 0, 1], [0, 1, 0]]
@@ -369,6 +377,7 @@ def test_a_transient_start_keeps_the_share_of_each_cyclic_class() -> None:
     assert never.steps == math.inf
     assert never.certain
     assert (never.distance, never.previous_distance, never.worst_start) == (None, None, None)
+    assert never.error_bound == 0.0
     assert never.reason == "periodic: period 2, so that the distance stays at or above 0.4"
     assert mixing_time(matrix, 0.45, starts=[0]).steps == 1
     assert mixing_time(matrix, 0.25).reason.endswith("1 - 1/2")

@@ -120,6 +120,9 @@ def test_product_laws_are_proved_to_two_per_cent() -> None:
     law = product_law(np.array([[0.3, 0.7], [0.6, 0.4]]))
     certificate = branch_and_bound(MaskingChannel(law, k_uniform(2, 1)), 2.0, 2.0)
     assert certificate.upper == pytest.approx(2.0 * 1.02)
+    # Candidates that rounding does not tell from C_P are not proved, and no cell is looked at.
+    nothing = branch_and_bound(MaskingChannel(law, k_uniform(2, 1)), 2.0, 2.0, tolerance=1e-15)
+    assert (nothing.upper, nothing.cells) == (inf, 0)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -52,6 +52,13 @@ def test_laws_survive_pickling_and_forget_nothing() -> None:
     np.testing.assert_allclose(law.family.law(law.theta).table, law.table, rtol=1e-12)
 
 
+def test_statistics_and_base_cannot_be_overwritten() -> None:
+    family = random_ising(2, np.random.default_rng(1)).family
+    for array in (family.statistics, family.base_log_weights):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0.0
+
+
 def test_weights_of_a_subclass_give_a_plain_table() -> None:
     law = ExponentialLaw.from_log_weights(np.zeros((2, 2)))
     assert type(law) is JointLaw

@@ -133,7 +133,6 @@ def test_unusable_input_is_named(data: Path, tmp_path: Path) -> None:
         (["--data", data, "--only", "masks"], "--only = masks"),
         (["--data", data, "--refine", "0"], "--refine"),
         (["--data", data, "--width", "40"], "width = 40"),
-        (["--data", data, "--pieces", "4000"], "too high"),
     ):
         ended = gmlm("ablate", tmp_path / "out", *options)
         assert ended.code == 2, ended

@@ -56,3 +56,9 @@ def test_data_processing(case) -> None:
     for divergence in (total_variation, kullback_leibler, chi_squared):
         assert divergence(p @ channel, r @ channel) <= divergence(p, r) * (1 + 1e-12) + 1e-15
     assert entropy(p @ channel) <= math.log(3) + 1e-12
+
+
+def test_a_second_law_that_lacks_mass_is_compared_as_it_is() -> None:
+    """KL(p || r / 2) = KL(p || r) + ln 2."""
+    p, r = np.array([0.2, 0.3, 0.5]), np.array([0.1, 0.6, 0.3])
+    assert kullback_leibler(p, r / 2) == pytest.approx(kullback_leibler(p, r) + np.log(2), rel=1e-12)

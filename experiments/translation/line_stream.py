@@ -2,7 +2,7 @@
 
 A file is read in large groups, so that lines of similar length can be batched. From a pipe or a terminal a group ends
 when it is full or nothing more has come for a moment: one line that is typed is answered at once, and a fast writer
-still gets full batches. At most a few groups are in memory.
+still gets full batches. At most a few groups are in memory. Lines end with LF, CR LF or CR.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import itertools
 import os
 import queue
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ QUIET_SECONDS = 0.05
 
 BLOCK = 65_536
 """Bytes asked for at a time."""
+
+LINE_END = re.compile(rb"\r\n|\n|\r")
 
 Arrivals = queue.Queue[bytes | OSError | None]
 
@@ -35,7 +38,8 @@ def groups_of_lines(stream: BinaryIO, waiting: int, stored: int) -> Iterator[lis
     """
     descriptor = _pipe(stream)
     if descriptor is None:
-        while group := [line.rstrip(b"\r\n") for line in itertools.islice(stream, stored)]:
+        lines = _lines(iter(lambda: stream.read(BLOCK), b""))
+        while group := list(itertools.islice(lines, stored)):
             yield group
         return
     arrivals: Arrivals = queue.Queue(maxsize=2 * waiting)
@@ -63,18 +67,27 @@ def _read(descriptor: int, arrivals: Arrivals) -> None:
 
     The descriptor is read past Python's stream: a thread that waits inside a stream cannot be left behind at exit.
     """
-    rest = b""
     try:
-        while block := os.read(descriptor, BLOCK):
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                arrivals.put(line.rstrip(b"\r"))
-        if rest:
-            arrivals.put(rest.rstrip(b"\r"))
+        for line in _lines(iter(lambda: os.read(descriptor, BLOCK), b"")):
+            arrivals.put(line)
     except OSError as error:
         arrivals.put(error)
     else:
         arrivals.put(None)
+
+
+def _lines(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of consecutive blocks of bytes; a last one without a line end counts."""
+    rest = b""
+    for block in blocks:
+        data = rest + block
+        # The other half of a CR LF may be in the next block.
+        whole = len(data) - data.endswith(b"\r")
+        *lines, rest = LINE_END.split(data[:whole])
+        rest += data[whole:]
+        yield from lines
+    if rest:
+        yield rest.removesuffix(b"\r")
 
 
 def _pipe(stream: BinaryIO) -> int | None:

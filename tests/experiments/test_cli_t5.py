@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
@@ -16,6 +17,7 @@ from flax import nnx
 
 from experiments.cli import main
 from experiments.cli.t5.decoding import require_vocabulary
+from experiments.translation import line_stream
 from experiments.translation.line_stream import groups_of_lines
 from experiments.translation.long_lines import parts_of
 from simulators.t5.files.checkpoints import load_checkpoint, save_checkpoint
@@ -356,3 +358,11 @@ def test_lines_of_a_file_come_in_large_groups(tmp_path: Path) -> None:
     path.write_bytes(b"a\nb\r\nc")
     with path.open("rb") as stream:
         assert list(groups_of_lines(stream, 1, 2)) == [[b"a", b"b"], [b"c"]]
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 64])
+def test_lines_end_with_any_line_end(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """A CR LF that two blocks share is one line end; CR alone ends a line too."""
+    monkeypatch.setattr(line_stream, "BLOCK", block)
+    stream = io.BytesIO(b"a\rb\r\n\r\nc\nd\r")
+    assert [line for group in groups_of_lines(stream, 1, 2) for line in group] == [b"a", b"b", b"", b"c", b"d"]

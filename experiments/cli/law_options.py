@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from experiments.chains.model_spec import ModelSpec
+from experiments.cli.seeds import SEED
 from theory.parameters import describe
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -27,7 +28,7 @@ def law_options(models: str, sites: int) -> Callable[[Callable[..., Any]], Calla
         click.option("--fields", type=FILE, help="With --couplings: h.npy, [N]."),
     ]
     for name, declared in describe(ModelSpec).items():
-        kind = click.IntRange(min=0) if name == "seed" else declared.type
+        kind = SEED if name == "seed" else declared.type
         default = sites if name == "sites" else declared.default
         text = models if name == "model" else declared.rule.help[0].upper() + declared.rule.help[1:].rstrip(".") + "."
         options.append(click.option(f"--{name}", type=kind, default=default, show_default=True, help=text))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from experiments.cli.paths import WrittenFolder
-from theory.parameters import LARGEST_SEED
+from experiments.cli.seeds import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--set", "settings", multiple=True, metavar="[CLAIM.]NAME=VALUE", help="A parameter; see `gmlm claims CLAIM`."
 )
-@click.option(
-    "--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True, help="Of every random draw."
-)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of every random draw.")
 @click.option(
     "--out",
     type=WrittenFolder(),

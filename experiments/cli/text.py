@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from experiments.cli.paths import WrittenFolder
+from experiments.cli.seeds import SEED
 
 
 @click.group()
@@ -41,7 +42,7 @@ def _corpus(command: Callable[..., Any]) -> Callable[..., Any]:
     "--weighting", default="mask", show_default=True, help="token: each masked token counts one; mask: each mask."
 )
 @click.option("--validation", default=0.1, show_default=True, help="Share of the text, at its end, to keep apart.")
-@click.option("--seed", default=0, show_default=True, help="Of the network, the batches and the masks.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the network, the batches and the masks.")
 @click.option("--checkpoint-every", default=100, show_default=True, help="Steps between checkpoints.")
 def train(
     folder: Path,
@@ -122,7 +123,7 @@ def usual_decoders(sites: int, calls: int) -> tuple[str, ...]:
 @click.option("--count", default=16, show_default=True, help="Texts of each decoder.")
 @click.option("--calls", type=int, help="Network calls, of decoders that have such a number; 16 or the window.")
 @click.option("--show", default=1, show_default=True, help="Texts to print for each decoder.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def generate(
     folder: Path,
@@ -188,7 +189,7 @@ def generate(
 )
 @click.option("--calls", type=int, help="Network calls, of decoders that have such a number; 16 or the window.")
 @click.option("--limit", default=128, show_default=True, help="Held-out windows at most.")
-@click.option("--seed", default=0, show_default=True, help="Of the decoders' own choices.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the decoders' own choices.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def score(
     folder: Path,
@@ -250,7 +251,7 @@ def score(
 @_corpus
 @click.option("--ratios", default="0.05,0.15,0.4,0.7,1", show_default=True, help="Mask ratios.")
 @click.option("--limit", default=256, show_default=True, help="Windows of each part at most.")
-@click.option("--seed", default=0, show_default=True, help="Of the masks.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the masks.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def evaluate(folder: Path, corpus: Path | None, ratios: str, limit: int, seed: int, as_json: bool) -> None:
     """Negative log-pseudolikelihood of the model in FOLDER by mask ratio, in nats per masked character."""

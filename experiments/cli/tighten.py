@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from experiments.cli.paths import FIGURES, WrittenFile
+from experiments.cli.seeds import SEED
 
 
 @click.command()
 @click.argument("bound")
 @click.option("--starts", type=int, default=12, show_default=True, help="Local searches, from random instances.")
 @click.option("--evaluations", type=int, default=300, show_default=True, help="Of the ratio, for each start.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the starts.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the starts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records, with the laws, as one JSON list.")
 @click.option(
     "--figure", type=WrittenFile(*FIGURES), help="Draw the atlas of the bounds searched (.svg, .png or .pdf)."

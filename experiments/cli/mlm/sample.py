@@ -19,6 +19,7 @@ from experiments.cli.mlm.options import (
     print_facts,
     print_table,
 )
+from experiments.cli.seeds import SEED
 
 
 @click.command()
@@ -37,7 +38,7 @@ from experiments.cli.mlm.options import (
 )
 @click.option("--decoder", default=None, metavar="NAME[:OPTIONS]", help="Decode instead, as in gmlm decode.")
 @click.option("--calls", type=click.IntRange(min=1), default=None, help="Calls of the decoder.  [default: a site each]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--keep", type=click.Path(dir_okay=False, path_type=Path), help="File of the run; it goes on from there.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the sequences: .fasta, or text.")
 @ALPHABET

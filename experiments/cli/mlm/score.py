@@ -17,6 +17,7 @@ from experiments.cli.mlm.options import (
     open_model,
     print_table,
 )
+from experiments.cli.seeds import SEED
 
 
 @click.command()
@@ -28,7 +29,7 @@ from experiments.cli.mlm.options import (
     "--calls", type=click.IntRange(min=1), default=None, help="Network calls asked for.  [default: a site each]"
 )
 @click.option("--paths", type=click.IntRange(min=2), default=16, show_default=True, help="Of decoders that draw sites.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of those paths.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of those paths.")
 @ALPHABET
 @DEVICE
 @PRECISION

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from experiments.cli.paths import WrittenFolder
+from experiments.cli.seeds import SEED
 
 
 @click.command()
@@ -33,7 +34,7 @@ from experiments.cli.paths import WrittenFolder
 )
 @click.option("--batch-tokens", default=2048, show_default=True, help="Padded target tokens of a step.")
 @click.option("--learning-rate", default=0.01, show_default=True, help="The largest, relative; half of it for --steps.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of weights, order and noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and noise.")
 @click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences decoded at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record.")
 def ablate(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from experiments.cli.seeds import SEED
+
 if TYPE_CHECKING:
     from experiments.translation.speed import Timing
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 )
 @click.option("--early-exit", is_flag=True, help="Let sentences stop that cannot change any more.")
 @click.option("--repeats", type=click.IntRange(min=1), default=7, show_default=True, help="Runs; medians are printed.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random sources.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the random sources.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def bench(
     checkpoint: Path,

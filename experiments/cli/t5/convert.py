@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from experiments.cli.paths import WrittenFolder
+from experiments.cli.seeds import SEED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--learned-rejecter", is_flag=True, default=None, help="Of refinement: a head that judges predictions.")
 @click.option("--positional-attention", is_flag=True, default=None, help="Of refinement.")
 @click.option("--range-masks", is_flag=True, default=None, help="Of refinement: one mask for each position.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the new parts.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the new parts.")
 @click.option("--shard-megabytes", type=click.IntRange(min=1), default=5000, show_default=True, help="Largest file.")
 @click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there already.")
 def convert(

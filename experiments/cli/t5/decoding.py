@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.seeds import SEED
+
 if TYPE_CHECKING:
     from simulators.t5.decoding.rescoring import Rescorer
     from simulators.t5.decoding.translation import Settings
@@ -88,7 +90,7 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option("--temperature", type=float, default=0.0, show_default=True, help="0: the most likely token."),
         click.option("--top-k", type=int, default=0, show_default=True, help="Draw from the k likeliest; 0: all."),
         click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw from this mass."),
-        click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of every draw."),
+        click.option("--seed", type=SEED, default=0, show_default=True, help="Of every draw."),
         click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences at once."),
     ]
     if steps:

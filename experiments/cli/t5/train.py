@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from experiments.cli.paths import WrittenFolder
+from experiments.cli.seeds import SEED
 from experiments.cli.t5.data import data_options
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _size_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--weight-decay", default=0.01, show_default=True)
 @click.option("--clip", default=1.0, show_default=True, help="Largest norm of the gradient.")
 @click.option("--check-every", default=250, show_default=True, help="Steps between validations and snapshots.")
-@click.option("--seed", default=0, show_default=True, help="Of weights, order, noise, dropout.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order, noise, dropout.")
 def train(folder: Path, **options: Any) -> None:
     """Train a translation model into FOLDER. The same command goes on where an earlier one was stopped.
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+from experiments.cli.law_options import FILE
 
 
 @click.command()
-@click.option("--couplings", type=_FILE, required=True, help="J.npy: symmetric [N, N].")
-@click.option("--fields", type=_FILE, help="h.npy: [N]; zero by default.")
+@click.option("--couplings", type=FILE, required=True, help="J.npy: symmetric [N, N].")
+@click.option("--fields", type=FILE, help="h.npy: [N]; zero by default.")
 @click.option("--k", "sizes", default=None, metavar="LIST", help="Mask sizes, for instance 1-6 or 1,3; by default 1-N.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def information(couplings: Path, fields: Path | None, sizes: str | None, as_json: bool) -> None:

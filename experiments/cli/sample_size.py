@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+from experiments.cli.law_options import FILE
 
 
 @click.command("sample-size")
-@click.option("--couplings", type=_FILE, required=True, help="J.npy: symmetric [N, N].")
-@click.option("--fields", type=_FILE, help="h.npy: [N]; zero by default.")
+@click.option("--couplings", type=FILE, required=True, help="J.npy: symmetric [N, N].")
+@click.option("--fields", type=FILE, help="h.npy: [N]; zero by default.")
 @click.option("--k", "sizes", default=None, metavar="LIST", help="Mask sizes, for instance 1-6 or 1,3; by default 1-N.")
 @click.option("--target", type=float, default=0.1, show_default=True, help="Total variation wanted, in (0, 1].")
 @click.option("--delta", type=float, default=0.05, show_default=True, help="Chance that a guarantee may fail.")

@@ -35,7 +35,7 @@ from theory.decoding import (
 )
 from theory.errors import InvalidInput
 from theory.estimation import pseudolikelihood_information, whitened_family
-from theory.inequalities import approximate_tensorization, dobrushin, poincare_constant
+from theory.inequalities import MaskingChannel, approximate_tensorization, dobrushin, poincare_constant
 from theory.laws import IsingLaw, JointLaw, clique_counts, ising
 from theory.masks import k_uniform
 from theory.samplers import block_gibbs
@@ -119,14 +119,12 @@ def _efficiency(law: IsingLaw) -> float:
 
 def _efficiency_of_statistic(instance: tuple[JointLaw, Array]) -> float:
     law, statistic = instance
-    centred = statistic - law.probabilities @ statistic
-    variance = float(law.probabilities @ centred**2)
+    channel = MaskingChannel(law, k_uniform(law.sites, 1))
+    variance = float(channel.variance(statistic))
     if variance < 1e-12:
         return nan
     # The Fisher information of exp(theta f) at 0 is Var f; that of one masked site, the mean of Var(f | x_-i).
-    flow = law.probabilities[:, None] * _chain(law).to_dense()
-    information = 0.5 * float((flow * np.subtract.outer(centred, centred) ** 2).sum())
-    return variance / information / poincare_constant(law, k_uniform(law.sites, 1)).value
+    return variance / float(channel.local_variance(statistic)) / poincare_constant(law, channel.masks).value
 
 
 def _constants(law: JointLaw) -> tuple[float, float, float]:

@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import expit, gammaln, log_expit, logsumexp
 
+from theory.chains.birth_death import log_exit_probabilities
 from theory.errors import InvalidInput
 
 
@@ -183,7 +184,7 @@ def log_two_stage_bound(log_kernel: ArrayLike, inside: ArrayLike, steps: int) ->
         raise InvalidInput("inside", f"{int(within.sum())} of {len(within)} states", "some but not all states")
     if steps < 1:
         raise InvalidInput("steps", steps, "at least 1 step")
-    leaving = logsumexp(logs[np.ix_(within, ~within)], axis=1)
+    leaving = log_exit_probabilities(logs, within)
     later = logsumexp(logs[np.ix_(within, within)] + leaving, axis=1)
     rest = later.max() + log(steps - 1) if steps > 1 else -inf
     return float(np.logaddexp(leaving.max(), rest))

@@ -43,20 +43,27 @@ def compute(
 ) -> Record:
     """Run a claim and return its record. ``identity`` is its `key` where the caller has it already."""
     started, clock = datetime.now(UTC), time.perf_counter()
-    findings = claim.compute(parameters, seed, progress)
     return {
         **_instance(claim, parameters, seed, profile),
         "key": identity or key(claim, parameters, seed),
-        "verdict": str(overall(findings.checks)),
-        "learned": findings.learned,
-        "checks": [plain(dataclasses.asdict(check)) for check in findings.checks],
-        "table": plain(dataclasses.asdict(findings.table)),
-        "data": plain(findings.data),
+        **found(claim, parameters, seed, progress),
         "provenance": {
             **provenance(),
             "started": started.isoformat(timespec="seconds"),
             "duration": round(time.perf_counter() - clock, 3),
         },
+    }
+
+
+def found(claim: Claim, parameters: Any, seed: int, progress: Progress = no_progress) -> Record:
+    """Run a claim: the part of its record that says what was found, wherever the record is kept."""
+    findings = claim.compute(parameters, seed, progress)
+    return {
+        "verdict": str(overall(findings.checks)),
+        "learned": findings.learned,
+        "checks": [plain(dataclasses.asdict(check)) for check in findings.checks],
+        "table": plain(dataclasses.asdict(findings.table)),
+        "data": plain(findings.data),
     }
 
 

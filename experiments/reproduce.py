@@ -1,6 +1,6 @@
 """Running claims: in parallel, with progress, so that nothing finished is ever lost.
 
-Each claim runs in a worker process with one BLAS thread, so that the result does not depend on the number of workers.
+Each claim runs in a worker process on one thread, so that the result does not depend on the number of workers.
 A claim's record is written as soon as it is there; a later run in the same folder takes over every record with the same
 parameters, seed and code, and computes the rest. A worker that is killed costs the claim that it was computing.
 """
@@ -18,7 +18,7 @@ from experiments import records
 from experiments.claim import Claim, Progress, Verdict
 from experiments.claims import identifier, load
 from experiments.records import Record
-from experiments.workers import work
+from experiments.workers import on_one_thread, work
 from theory.errors import InvalidInput
 from theory.files import require_writable_folder
 from theory.parameters import build
@@ -122,9 +122,7 @@ def _run_in_processes(
     arguments = [
         (jobs[i].claim.id, jobs[i].parameters, jobs[i].seed, jobs[i].profile, out, jobs[i].key) for i in waiting
     ]
-    # BLAS reads these when it is loaded, which in a spawned process is after they are inherited.
-    threads = _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    with threads, closing(work(_run_job, arguments, workers)) as messages:
+    with closing(work(_run_job, arguments, workers)) as messages:
         for place, kind, content in messages:
             index = waiting[place]
             job = jobs[index]
@@ -143,27 +141,11 @@ def _failed(job: Job, error: str) -> Record:
     return records.failed(job.claim, job.parameters, job.seed, job.profile, error)
 
 
-class _environment:
-    """Environment variables for the time of a block; those that the user has set win."""
-
-    def __init__(self, **values: str) -> None:
-        self.values = {name: value for name, value in values.items() if name not in os.environ}
-
-    def __enter__(self) -> None:
-        os.environ.update(self.values)
-
-    def __exit__(self, *exception: object) -> None:
-        for name in self.values:
-            os.environ.pop(name, None)
-
-
 def _run_job(
     claim_id: str, parameters: Any, seed: int, profile: str, out: Path, identity: str, report: Progress
 ) -> Record:
-    from threadpoolctl import threadpool_limits
-
-    claim = load(claim_id)
-    with threadpool_limits(limits=1):
+    with on_one_thread():
+        claim = load(claim_id)
         record = records.compute(claim, parameters, seed, profile, report, identity)
     records.save(out, claim, record)
     return record

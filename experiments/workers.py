@@ -13,7 +13,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for
@@ -25,6 +25,21 @@ from theory.errors import InvalidInput
 
 Report = Callable[[float, str], None]
 """Told by a job of the fraction that is done, and of what is being done."""
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """One thread for each numerical library and compiled kernel, for the time of a block.
+
+    So a result depends neither on the number of workers nor on the command that computes it. What the user has set
+    wins. XLA reads its flags when it is first imported, `theory.samplers` whenever it starts.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        yield
 
 
 class Message(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple
 from experiments.claim import plain
 from experiments.provenance import code_digest, provenance
 from experiments.sweeps.subject import Subject
+from experiments.workers import on_one_thread
 from theory.parameters import build
 
 
@@ -110,18 +110,11 @@ def compute_chunk(subject_name: str, code: str, keys: Sequence[tuple[str, int]])
 
 
 def compute_in_this_process(subject_name: str, keys: Sequence[tuple[str, int]]) -> list[Outcome]:
-    """Compute some cells here, on one thread for each numerical library and compiled kernel.
-
-    What the user has set wins: XLA reads it when it is first imported, `theory.samplers` whenever it starts.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-    from threadpoolctl import threadpool_limits
-
+    """Compute some cells here, on one thread."""
     from experiments.sweeps.subjects import load_subject
 
-    subject = load_subject(subject_name)
-    with threadpool_limits(limits=1):
+    with on_one_thread():
+        subject = load_subject(subject_name)
         return [compute_cell(subject, CellKey(*key)) for key in keys]
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-from experiments.claim import no_progress, overall, plain
 from experiments.claims import load
-from experiments.records import worst_check
+from experiments.records import found, worst_check
 from experiments.sweeps.subject import Quantity, Subject
 
 QUANTITIES = {
@@ -21,19 +19,12 @@ def claim_subject(identifier: str) -> Subject:
     """The subject that checks a claim.
 
     Its record: ``claim``, ``verdict``; ``deciding_check`` with its ``margin``, ``measured`` and ``predicted``; and the
-    claim's own ``checks``, ``table`` and ``data``.
+    claim's own ``learned``, ``checks``, ``table`` and ``data``.
     """
     claim = load(identifier)
 
     def compute(parameters: Any, seed: int) -> dict[str, Any]:
-        findings = claim.compute(parameters, seed, no_progress)
-        record = {
-            "claim": claim.id,
-            "verdict": str(overall(findings.checks)),
-            "checks": [plain(dataclasses.asdict(check)) for check in findings.checks],
-            "table": plain(dataclasses.asdict(findings.table)),
-            "data": plain(findings.data),
-        }
+        record = {"claim": claim.id, **found(claim, parameters, seed)}
         deciding = worst_check(record)
         return {
             **record,

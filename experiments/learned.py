@@ -5,7 +5,7 @@ JAX is imported when a network is trained, not when a claim is listed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,11 +18,14 @@ from theory.conditionals import ConditionalModel
 from theory.divergences import total_variation
 from theory.errors import InvalidInput
 from theory.laws import ExponentialLaw, JointLaw
+from theory.laws.length import SequenceLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
 from theory.samplers import systematic_scan
 
 if TYPE_CHECKING:
     from simulators.gmlm.build import NetworkConfig
+    from simulators.gmlm.data import DataSource
+    from simulators.gmlm.masking import MaskSource
     from simulators.gmlm.networks import MaskedNetwork
 
 Array = NDArray[np.float64]
@@ -61,7 +64,7 @@ def learn(
     return induced_conditionals(network)
 
 
-def new_network(law: JointLaw, learning: Learning, seed: int) -> MaskedNetwork:
+def new_network(law: JointLaw | SequenceLaw, learning: Learning, seed: int) -> MaskedNetwork:
     """The untrained network.
 
     Raises:
@@ -103,15 +106,29 @@ def train_network(
         seed: of the data set, the batches and the masks.
         samples: size of the data set, see `training_set`; None draws fresh sequences for every batch.
     """
-    from simulators.gmlm.data import DataSource, FixedData, LawSource
+    from simulators.gmlm.data import FixedData, LawSource
     from simulators.gmlm.masking import listed
-    from simulators.gmlm.training import TrainingSettings, train
 
     source: DataSource = LawSource(law)
     if samples is not None:
         source = FixedData(training_set(law, seed, samples), law.symbols)
+    return train_on(network, source, listed(masks, law.symbols), learning, seed)
+
+
+def train_on(
+    network: MaskedNetwork,
+    source: DataSource,
+    masks: MaskSource,
+    learning: Learning,
+    seed: int,
+    report: Callable[[int, float], None] | None = None,
+) -> Array:
+    """Train in place on sequences of any source; the loss of every step, [steps], in nats per sequence."""
+    from simulators.gmlm.training import TrainingSettings, train
+
     settings = TrainingSettings(steps=learning.steps, batch_size=learning.batch, learning_rate=learning.rate, seed=seed)
-    run = train(network, source, listed(masks, law.symbols), settings, report_every=learning.steps)
+    every = max(1, learning.steps // 50) if report else learning.steps
+    run = train(network, source, masks, settings, report=report, report_every=every)
     return run.losses.astype(np.float64)
 
 

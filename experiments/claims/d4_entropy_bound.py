@@ -10,8 +10,8 @@ import numpy as np
 
 from experiments.chains.model_spec import ModelSpec
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.decoding.estimates import half_width
 from experiments.decoding.laws import AT_LENGTH
-from experiments.decoding.record import half_width
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from theory.decoding.known_sequence import KnownSequence
 from theory.decoding.replay import replay

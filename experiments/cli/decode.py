@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from experiments.cli.paths import FIGURES, WrittenFile
     "A model of `gmlm chain`; at any length markov, hmm, mixture, product, topic, copying, brackets or urn.", sites=6
 )
 @click.option("--transition", type=FILE, help="A stationary Markov chain: .npy of shape [q]*R + [q], R = 1 to 3.")
-@click.option("--corpus", type=FILE, help="A text file, whose character model is the law.")
+@click.option("--corpus", type=FILE, help="A text file, whose character model is the law; with --network, its text.")
 @click.option("--order", type=int, default=1, show_default=True, help="With --corpus: order R of the model, 1 to 3.")
 @click.option(
     "--alphabet",
@@ -27,6 +28,19 @@ from experiments.cli.paths import FIGURES, WrittenFile
 @click.option(
     "--smoothing", type=float, default=0.1, show_default=True, help="With --corpus: added to the count of every symbol."
 )
+@click.option(
+    "--trained",
+    metavar="NETWORK[:OPTION=VALUE,...]",
+    help="Decode what a network learns from the law: transformer or mlp, with its steps, width, layers, batch, rate, "
+    "samples.",
+)
+@click.option(
+    "--network",
+    type=click.Path(path_type=Path),
+    help="No law, but a network: a folder of `gmlm text train`, or one in the layout of transformers.",
+)
+@click.option("--sequences", metavar="FASTA|TEXT", help="With --network: what the masked network is asked about.")
+@click.option("--region", metavar="103:107", help="With --sequences: these sites, the others given.  [default: all]")
 @click.option(
     "--decoder",
     "decoders",
@@ -56,30 +70,36 @@ def decode(
     for the whole sequence. Where only samples say something of the output (remasking), pairs is the squared distance
     between the laws of neighbouring pairs of tokens, 0 for the truth.
 
+    With --trained the divergence is split: decoding is KL(p‖q) of the same decoder on the true conditionals, learned
+    what the network adds. With --network there is no law: loss is -ln q(x) of held-out sequences as they are decoded,
+    the divergence up to a constant.
+
     \b
     gmlm decode --sites 6 --decoder all
     gmlm decode --corpus text.txt --sites 256 --decoder strided --decoder confidence --calls 4,8,16
     gmlm decode --model topic --symbols 4 --sites 64 --decoder all --calls 4,8,16 --figure frontier.svg
+    gmlm decode --trained transformer:steps=1000 --decoder random-order --decoder llada --calls 1,2,3,6
+    gmlm decode --network runs/alice --decoder confidence --decoder random-order --calls 4,8,16
     """
     if context.invoked_subcommand is not None:
         return
     from experiments.claim import plain
     from experiments.cli.output import show_json
     from experiments.cli.progress import progress
-    from experiments.decoding.figures import draw_frontier
+    from experiments.decoding.figures import draw_frontier, measure
     from experiments.decoding.record import decode_record
     from experiments.figures import render
     from experiments.files import write_atomically
     from theory.errors import InvalidInput
     from theory.parameters import parse_numbers
 
-    law = _law(seed, **law_options)
     asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
+    law, network = _subject(seed, samples, decoders, asked, **law_options)
     with progress("decoding", parts=0) as shown:
         shown.start()
-        record = decode_record(law, decoders, asked, samples=samples, seed=seed, progress=shown.update)
+        record = decode_record(law, decoders, asked, network=network, samples=samples, seed=seed, progress=shown.update)
     if figure is not None:
-        if not any(row["kl"] is not None for row in record["decoders"]):
+        if measure(record) is None:
             raise InvalidInput("--figure", str(figure), "none of these decoders has a divergence to draw")
         write_atomically(figure, render(draw_frontier(record), figure.suffix[1:]))
     if as_json:
@@ -100,10 +120,11 @@ def decode(
 @click.option("--show", type=click.IntRange(min=1), default=10, show_default=True, help="Settings of each T to print.")
 @click.pass_context
 def best(context: click.Context, decoder: str, tried: tuple[str, ...], show: int) -> None:
-    """The best options of DECODER on a law; the law, --calls, --samples, --seed and --json stand before `best`.
+    """The best options of DECODER on a law or a network, which stand before `best` with --calls, --samples and --json.
 
     \b
     gmlm decode --corpus text.txt --sites 64 --calls 8 best llada:block=8 --try temperature=0.7,1,1.5,2
+    gmlm decode --network runs/alice --calls 8 best confidence --try temperature=0.8,1,1.2 --try sizes=uniform,cosine
     """
     from experiments.claim import plain
     from experiments.cli.output import show_json
@@ -121,14 +142,16 @@ def best(context: click.Context, decoder: str, tried: tuple[str, ...], show: int
         name: [value.strip() for value in text.split(",") if value.strip()]
         for name, text in assignments(tried, "--try").items()
     }
-    law = _law(seed, **options)
+    asked = [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))]
+    law, network = _subject(seed, samples, [decoder], asked, **options)
     with progress("searching", parts=0) as shown:
         shown.start()
         record = best_settings(
             law,
             decoder,
             values,
-            [int(count) for count in dict.fromkeys(parse_numbers(calls, "calls", whole=True))],
+            asked,
+            network=network,
             samples=samples,
             seed=seed,
             progress=shown.update,
@@ -140,6 +163,44 @@ def best(context: click.Context, decoder: str, tried: tuple[str, ...], show: int
     for count in dict.fromkeys(row["calls"] for row in record["decoders"]):
         first += [row for row in record["decoders"] if row["calls"] == count][:show]
     _print({**record, "decoders": first})
+
+
+def _subject(
+    seed: int,
+    samples: int,
+    decoders: Sequence[str],
+    calls: Sequence[int],
+    *,
+    trained: str | None,
+    network: Path | None,
+    sequences: str | None,
+    region: str | None,
+    **law_options: Any,
+) -> tuple[Any, Any]:
+    """What is decoded: a law and, where they are learned, its conditionals; or a network with sequences to score."""
+    from experiments.cli.progress import progress
+    from experiments.decoding.networks import open_network, steps_of, train_on_law
+    from experiments.decoding.record import require_known
+    from theory.errors import InvalidInput
+
+    if network is not None:
+        for name in ("trained", "table", "transition", "couplings", "fields"):
+            value = trained if name == "trained" else law_options[name]
+            if value is not None:
+                raise InvalidInput(f"--{name}", str(value), "names a law; with --network there is none")
+        return open_network(network, law_options["corpus"], sequences, region, samples), None
+    for name, value in (("--sequences", sequences), ("--region", region)):
+        if value is not None:
+            raise InvalidInput(name, value, "goes with --network")
+    law = _law(seed, **law_options)
+    if trained is None:
+        return law, None
+    steps = steps_of(trained)
+    require_known(decoders, calls, law.sites)
+    with progress("training", steps) as shown:
+        return law, train_on_law(
+            law, trained, seed, lambda step, loss: shown.update(step, text=f"loss {loss:.4f}", now=step == steps)
+        )
 
 
 def _law(
@@ -180,16 +241,27 @@ def _law(
     return model_law(ModelSpec(model=model, seed=seed, **numbers))
 
 
+COLUMNS = {
+    "kl": "KL(p‖q)",
+    "decoding_error": "decoding",
+    "learned_error": "learned",
+    "reverse_kl": "KL(q‖p)",
+    "total_variation": "total variation",
+    "excess_loss": "E[-ln p] - H",
+    "loss": "loss",
+    "pair_distance": "pairs",
+    "behind": "behind the best",
+}
+"""The numbers of a row, and what they are called in a table; those that no row has are left out of it."""
+
+
 def _print(record: dict[str, Any]) -> None:
     from experiments.cli.output import say, show_table
 
     entropy = record["entropy"]
     known = "" if entropy is None else f", entropy {entropy:.4g} nats"
-    numbers = ["calls", "expected", "KL(p‖q)", "KL(q‖p)", "total variation", "E[-ln p] - H"]
-    shown = ["kl", "reverse_kl", "total_variation", "excess_loss"]
-    if any(row["pair_distance"] is not None for row in record["decoders"]):
-        numbers.append("pairs")
-        shown.append("pair_distance")
+    shown = [name for name in COLUMNS if any(row.get(name) is not None for row in record["decoders"])]
+    numbers = ["calls", "expected", *(COLUMNS[name] for name in shown)]
     rows = [
         (
             row["decoder"],

@@ -14,7 +14,8 @@ from experiments.chains.model_spec import ModelSpec
 from experiments.cli.decode import decode as command
 from experiments.decoding.figures import draw_frontier
 from experiments.decoding.laws import AT_LENGTH, ENUMERABLE, enumerable, model_law
-from experiments.decoding.record import LengthStudy, decode_record
+from experiments.decoding.record import decode_record
+from experiments.decoding.studies import LengthStudy
 from theory.decoding.enumeration import decode, divergences
 from theory.decoding.registry import parse
 from theory.decoding.tables import KnownLaw

@@ -11,13 +11,12 @@ from click.testing import CliRunner
 
 from experiments.chains.model_spec import ModelSpec
 from experiments.cli.decode import decode as command
-from experiments.decoding.laws import AT_LENGTH, model_law
+from experiments.decoding.laws import model_law
 from experiments.decoding.record import decode_record
-from experiments.decoding.score import learned_and_decoding_error, score
+from experiments.decoding.score import score
 from experiments.decoding.search import best_settings
 from experiments.sweeps.subjects import load_subject
 from theory.decoding import FunctionPredictor, KnownLaw, decode, parse
-from theory.decoding.known_sequence import KnownSequence
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, random_law
 from theory.parameters import build
@@ -36,16 +35,6 @@ def test_scores_are_the_enumerated_losses_of_a_network() -> None:
     assert score(model, parse("random-order"), 2, x).loss.kind == "upper"
     with pytest.raises(InvalidInput, match="no replay"):
         score(model, parse("remdm"), 2, x)
-
-
-def test_errors_of_decoder_and_network_add_up() -> None:
-    law = AT_LENGTH["markov"](ModelSpec("markov", 12, 3, coupling=1.5))
-    other = AT_LENGTH["markov"](ModelSpec("markov", 12, 3, coupling=1.0))
-    found = learned_and_decoding_error(law, KnownSequence(other), parse("strided"), 3, 200)
-    assert found.decoding.value + found.learned.value == pytest.approx(found.total.value, abs=1e-9)
-    assert found.learned.interval[0] > 0
-    own = learned_and_decoding_error(law, KnownSequence(law), parse("strided"), 3, 50)
-    assert own.learned.value == 0.0
 
 
 def test_the_best_temperature_is_that_of_the_least_divergence() -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.decoding.entropies import SubsetEntropies
 from theory.decoding.optimal import Frontier, SizeFrontier, optimal_schedules, optimal_sizes
+from theory.decoding.rule import Predictor, Truth
 from theory.decoding.schedules import Schedule
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
@@ -98,6 +99,21 @@ class KnownLaw(ConditionalTables):
     def best_schedule(self, calls: int) -> Schedule:
         """A schedule of T steps with the least KL(p || q)."""
         return self._schedules.schedules[calls - 1]
+
+
+class WithTruth:
+    """A network's conditionals beside the law that it learned, from which schedules are computed as for the law itself.
+
+    Args:
+        model: the network.
+        truth: of the same sites and symbols.
+    """
+
+    def __init__(self, model: Predictor, truth: Truth) -> None:
+        self.sites, self.symbols = model.sites, model.symbols
+        self.predict = model.predict
+        self.information_curve, self.best_sizes = truth.information_curve, truth.best_sizes
+        self.best_schedule = truth.best_schedule
 
 
 class FunctionPredictor:

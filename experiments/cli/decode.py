@@ -273,6 +273,12 @@ def _print(record: dict[str, Any]) -> None:
     ]
     title = f"{record['law']}, N = {record['sites']}, q = {record['symbols']}{known}; nats for the whole sequence"
     show_table(("decoder", *numbers), rows, right=numbers, title=title)
+    reasons: dict[str, list[str]] = {}
+    for row in record["decoders"]:
+        if row["reason"] is not None and row["loss"] is None:
+            reasons.setdefault(row["reason"], []).append(row["decoder"])
+    for reason, names in reasons.items():
+        say(f"no KL(p‖q): {', '.join(dict.fromkeys(names))} ({reason})")
     for entry in record["skipped"]:
         say(f"left out: {entry['decoder']} ({entry['reason']})")
 
@@ -319,6 +325,8 @@ def card(decoder: str, as_json: bool) -> None:
         ]
         show_table(("  option", "value", "meaning"), options)
         say("")
+    say(f"At any length: {record['at_length']}.")
+    say("")
     say(f"{record['law']}, entropy {record['entropy']:.4g} nats; divergences in nats")
     numbers = ("T", "calls", "worst", "KL(p‖q)", "KL(q‖p)", "total variation")
     show_table(numbers, [[f"{value:.4g}" for value in row.values()] for row in record["by_calls"]], right=numbers)

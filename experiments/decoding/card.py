@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
-from theory.decoding.card import EXACT, SITES, card_of
+from theory.decoding.card import EXACT, SITES, card_of, instructive_law
 from theory.decoding.chain_steps import Followed
+from theory.decoding.faces import at_length
 from theory.decoding.registry import parse
-from theory.decoding.rule import Rule
+from theory.decoding.rule import Rule, Setting
+from theory.decoding.tables import KnownLaw
 from theory.parameters import describe
 
 LOOKS = {
@@ -31,7 +33,12 @@ def card_record(text: str) -> dict[str, Any]:
         InvalidInput: an unknown decoder or option, or options that do not fit four sites.
     """
     rule = parse(text)
-    return {"decoder": text.strip(), "parts": [_part(part) for part in _parts(rule)], **asdict(card_of(rule))}
+    return {
+        "decoder": text.strip(),
+        "parts": [_part(part) for part in _parts(rule)],
+        "at_length": at_length(rule, Setting.of(KnownLaw(instructive_law()), SITES)),
+        **asdict(card_of(rule)),
+    }
 
 
 def _parts(rule: Rule) -> list[Rule]:

@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 from experiments.decoding.estimates import Estimate
 from experiments.decoding.score import has_score, score
 from experiments.decoding.studies import FEWEST_SLOW, MOST_SLOW, Outcome, lacks_noise, pair_distance
+from theory.decoding.faces import why_no_path
+from theory.decoding.noise import needs_noise
 from theory.decoding.rule import Predictor, Rule, Setting
 from theory.decoding.sampling import sample
 from theory.errors import InvalidInput
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
+
+UNKNOWN = "the law behind the sequences is not known"
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ class NetworkStudy:
 
     def check(self, rule: Rule, calls: int) -> None:
         """Refuse what does not fit."""
-        if rule.needs == "noise":
+        if needs_noise(rule):
             raise lacks_noise(rule)
         setting = Setting.of(self.held.parts[0][0], calls)
         rule.steps(setting)
@@ -85,7 +89,7 @@ class NetworkStudy:
             raise InvalidInput(
                 "decoder",
                 rule.name,
-                f"no probability of a given text follows from its steps, and its output is compared with at least "
+                f"a text has no probability ({why_no_path(rule)}), and the output is compared with at least "
                 f"{FEWEST_SLOW} sequences of one context only",
             )
 
@@ -96,12 +100,12 @@ class NetworkStudy:
             count = max(self.samples or MOST_SLOW, FEWEST_SLOW)
             drawn = sample(model, rule, calls, count, np.random.default_rng((self.seed, 3)))
             pairs = pair_distance(drawn.sequences, x, self.held.symbols)
-            return _outcome(text, calls, drawn.calls, pair_distance=pairs)
+            return _outcome(text, calls, drawn.calls, pair_distance=pairs, reason=why_no_path(rule))
         found = [score(model, rule, calls, x, self.seed) for model, x in self.held.parts]
         kind = "upper" if any(part.kind == "upper" for part in found) else "unbiased"
         losses = np.concatenate([part.losses for part in found])
         spent = np.concatenate([part.calls for part in found])
-        return _outcome(text, calls, spent, loss=Estimate.mean(losses, kind), rows=losses)
+        return _outcome(text, calls, spent, reason=UNKNOWN, loss=Estimate.mean(losses, kind), rows=losses)
 
 
 def _outcome(text: str, calls: int, spent: Array, **found: Any) -> Outcome:

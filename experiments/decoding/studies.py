@@ -30,7 +30,9 @@ from experiments.decoding.estimates import LEVEL, Estimate, half_width
 from experiments.decoding.score import PATHS, ROWS
 from theory.decoding.candidate_paths import keeps_candidates, path_sums
 from theory.decoding.enumeration import decode, divergences
+from theory.decoding.faces import why_no_path
 from theory.decoding.known_sequence import KnownSequence, exact_divergence
+from theory.decoding.noise import needs_noise
 from theory.decoding.replay import can_replay, has_one_path, replay
 from theory.decoding.rule import Predictor, Rule, Setting
 from theory.decoding.sampled_estimates import reverse_divergence_bound, window_distance
@@ -60,6 +62,7 @@ class Outcome:
     """One decoder at one number of calls; divergences in nats for the whole sequence, None where there is no number.
 
     Attributes:
+        reason: why there is no ``kl``.
         rows: what ``kl`` or ``loss`` is the mean of, in the order of the sequences, which are the same for all
             decoders; None where it is no mean over sequences.
     """
@@ -76,6 +79,7 @@ class Outcome:
     decoding_error: Estimate | None = None
     learned_error: Estimate | None = None
     loss: Estimate | None = None
+    reason: str | None = None
     rows: Array | None = field(default=None, repr=False)
 
 
@@ -108,7 +112,7 @@ class TableStudy:
 
     def check(self, rule: Rule, calls: int) -> None:
         """Refuse what does not fit."""
-        if rule.needs == "noise" and self.model is not self.truth:
+        if needs_noise(rule) and self.model is not self.truth:
             raise lacks_noise(rule)
         rule.steps(Setting.of(self.model, calls))
 
@@ -168,7 +172,7 @@ class LengthStudy:
 
     def check(self, rule: Rule, calls: int) -> None:
         """Refuse what does not fit."""
-        if rule.needs == "noise":
+        if needs_noise(rule):
             raise lacks_noise(rule)
         rule.steps(Setting.of(self.model, calls))
 
@@ -311,6 +315,7 @@ class LengthStudy:
             self._excess(losses),
             pairs,
             decoding_error=decoding if self._learned else None,
+            reason=None if kl is not None else why_no_path(rule),
         )
 
 

@@ -130,7 +130,7 @@ def test_rules_without_a_probability_are_compared_by_pairs() -> None:
     (row,) = decode_record(held_out(), ["remdm"], [3])["decoders"]
     assert row["loss"] is None
     assert row["pair_distance"]["kind"] == "unbiased"
-    with pytest.raises(InvalidInput, match="no probability of a given text"):
+    with pytest.raises(InvalidInput, match="a text has no probability"):
         decode_record(held_out(10), ["remdm"], [3])
     with pytest.raises(InvalidInput, match="at least 2"):
         held_out(1)
@@ -232,7 +232,7 @@ def test_the_command_scores_regions_of_sequences(tmp_path: Path) -> None:
     assert record["decoders"][0]["loss"]["kind"] == "unbiased"
     assert "35 to 40 sites" in str(run().exception)
     assert "no text model" in refusal("--network", str(folder), "--corpus", str(fasta), "--decoder", "confidence")
-    assert "no probability" in str(run("--region", "10:14", "--decoder", "remdm").exception)
+    assert "has no probability" in str(run("--region", "10:14", "--decoder", "remdm").exception)
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,24 @@ def test_the_command_prints_and_refuses() -> None:
     for text in ("beam", "llada:theta=1", "remdm:eta=2"):
         with pytest.raises(InvalidInput):
             runner.invoke(gmlm, ["decode", "card", text], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("confidence", "q(x) exactly, by replay"),
+        ("klass", "q(x) exactly, by replay"),
+        ("optimal", "q(x) exactly, by replay"),
+        ("random-order", "bounds from above, by replay"),
+        ("maskgit", "exactly in blocks of at most 12 sites"),
+        ("maskgit:tau=1", "no closed form"),
+        ("llada:ties=random", "random ties"),
+        ("threshold:candidates=drawn", "a lower bound"),
+        ("remdm", "masked again"),
+        ("adaptive-parallel", "draft"),
+        ("tweedie:noise=uniform", "full from the start"),
+        ("speculative", "it puts out p"),
+    ],
+)
+def test_the_card_says_what_is_known_at_length(text: str, words: str) -> None:
+    assert words in card_record(text)["at_length"]

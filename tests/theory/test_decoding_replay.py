@@ -35,6 +35,9 @@ ONE_PATH = [
     "entropy-bound:gamma=0.4",
     "entropy-bound:gamma=0.4,block=2",
     "left-to-right:temperature=1.5",
+    "klass:theta=0.6,kappa=0.3,h=1",
+    "klass:theta=0.5,kappa=0.5,temperature=0.8",
+    "klass:theta=0.5,kappa=0.5,h=1,block=3",
 ]
 
 
@@ -48,11 +51,12 @@ def chain() -> tuple[MarkovLaw, JointLaw]:
 def test_replay_is_the_enumerated_law(text: str) -> None:
     law, table = chain()
     rule, known = parse(text), KnownSequence(law)
-    setting = Setting.of(known, 2)
+    calls = 4 if text.startswith("klass") else 2
+    setting = Setting.of(known, calls)
     assert has_one_path(rule, setting)
     sequences = all_sequences(6, 3)
     result = replay(known, rule, setting, sequences, np.random.default_rng(0), truth=law)
-    output = decode(KnownLaw(table), rule, 2)
+    output = decode(KnownLaw(table), rule, calls)
     np.testing.assert_allclose(np.exp(result.log_probability), output.law.probabilities, atol=1e-15, rtol=1e-11)
     assert result.calls @ output.law.probabilities == pytest.approx(output.expected_calls, abs=1e-12)
     assert result.divergence is not None
@@ -61,7 +65,7 @@ def test_replay_is_the_enumerated_law(text: str) -> None:
         assert table.probabilities @ result.divergence == pytest.approx(
             kullback_leibler(table.probabilities, output.law.probabilities), abs=1e-12
         )
-    exact = exact_divergence(known, rule, 2)
+    exact = exact_divergence(known, rule, calls)
     if exact is not None:
         assert exact[0] == pytest.approx(table.probabilities @ result.divergence, abs=1e-12)
 
@@ -143,6 +147,30 @@ def test_random_orders_are_bounded_from_above() -> None:
     result = replay(known, rule, setting, x, np.random.default_rng(6), truth=law)
     assert result.divergence is not None
     assert abs(result.divergence.mean() - bound) <= 5 * result.divergence.std() / np.sqrt(4000)
+
+
+@pytest.mark.parametrize("text", ["tweedie", "tau-leaping:tail=drawn", "klass:theta=0.5,kappa=0.5,h=1,ties=random"])
+def test_paths_of_other_rules_have_the_mean_of_the_law(text: str) -> None:
+    law, table = chain()
+    known, rule = KnownSequence(law), parse(text)
+    setting = Setting.of(known, 3)
+    assert can_replay(rule)
+    assert not has_one_path(rule, setting)
+    q = decode(KnownLaw(table), rule, 3).law.probabilities
+    x = np.tile(all_sequences(6, 3)[np.argsort(-q)[:20]], (400, 1))
+    result = replay(known, rule, setting, x, np.random.default_rng(1), truth=law)
+    products = np.exp(result.log_probability).reshape(400, 20)
+    # Five standard errors for twenty numbers: a false alarm in fewer than 2e-5 of the seeds.
+    assert (np.abs(products.mean(axis=0) - np.sort(q)[::-1][:20]) <= 5 * products.std(axis=0) / 20 + 1e-12).all()
+    drawn = replay(known, rule, setting, 4000, np.random.default_rng(2), truth=law)
+    assert drawn.divergence is not None
+    bound = 5 * drawn.divergence.std() / np.sqrt(4000)
+    assert drawn.divergence.mean() >= kullback_leibler(q, table.probabilities) - bound
+
+
+def test_what_only_samples_know_cannot_be_replayed() -> None:
+    for text in ("tweedie:noise=uniform", "tau-leaping", "remdm", "adaptive-parallel", "ddpd", "edit"):
+        assert not can_replay(parse(text))
 
 
 def test_a_network_is_replayed_without_a_truth() -> None:

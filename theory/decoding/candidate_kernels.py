@@ -13,13 +13,14 @@ from theory.compiled import compiled
 
 
 @compiled
-def beats(hidden: Any, own: Any, keys: Any, laws: Any, below: Any) -> None:
-    """below[r, s, j] = P(the candidate of j is worse than the token of s): lower key, or an equal one further right.
+def beats(hidden: Any, own: Any, keys: Any, laws: Any, rank: Any, below: Any) -> None:
+    """below[r, s, j] = P(the candidate of j is worse than the token of s): lower key, or an equal one of later rank.
 
     Args:
         hidden: [R, m].
         own: [R, m], key of the given token at each site.
         keys, laws: [R, m, q], of every token.
+        rank: [R, m], which of sites with equal keys comes first: the lower rank.
         below: [R, m, m], written for hidden s and j.
     """
     rows, sites = own.shape
@@ -37,13 +38,17 @@ def beats(hidden: Any, own: Any, keys: Any, laws: Any, below: Any) -> None:
                 cumulative[a + 1] = cumulative[a] + laws[r, j, order[a]]
             for s in range(sites):
                 if hidden[r, s]:
-                    side = np.searchsorted(ranked, own[r, s]) if j <= s else np.searchsorted(ranked, own[r, s], "right")
+                    side = (
+                        np.searchsorted(ranked, own[r, s])
+                        if rank[r, j] <= rank[r, s]
+                        else np.searchsorted(ranked, own[r, s], "right")
+                    )
                     below[r, s, j] = cumulative[side]
 
 
 @compiled
 def draw_kept(
-    hidden: Any, own: Any, chance: Any, below: Any, counts: Any, uniform: Any, logs: Any, chosen: Any
+    hidden: Any, own: Any, chance: Any, below: Any, rank: Any, counts: Any, uniform: Any, logs: Any, chosen: Any
 ) -> None:
     """ln Z = ln sum_S P(S, x_S | A) over the sets S of n hidden sites, and one S drawn in proportion.
 
@@ -51,7 +56,7 @@ def draw_kept(
     Given s, the other sites are drawn one by one from the last, by the coefficients of the products over those before.
 
     Args:
-        hidden, own, below: as in `beats`.
+        hidden, own, below, rank: as in `beats`.
         chance: [R, m], w_i(x_i).
         counts: [R], n >= 1.
         uniform: [R, m + 1], uniform numbers.
@@ -67,7 +72,9 @@ def draw_kept(
         for s in range(sites):
             totals[s] = 0.0
             if hidden[r, s] and chance[r, s] > 0.0:
-                totals[s] = chance[r, s] * _coefficients(s, n, hidden[r], own[r], chance[r], below[r, s], table)
+                totals[s] = chance[r, s] * _coefficients(
+                    s, n, hidden[r], own[r], chance[r], below[r, s], rank[r], table
+                )
                 whole += totals[s]
         logs[r] = np.log(whole)
         chosen[r] = False
@@ -81,13 +88,13 @@ def draw_kept(
                 level -= totals[s]
                 if level < 0.0:
                     break
-        _coefficients(worst, n, hidden[r], own[r], chance[r], below[r, worst], table)
+        _coefficients(worst, n, hidden[r], own[r], chance[r], below[r, worst], rank[r], table)
         chosen[r, worst] = True
         left = n - 1
         for j in range(sites - 1, -1, -1):
             if left == 0:
                 break
-            if not hidden[r, j] or j == worst or not _better(own[r], j, worst):
+            if not hidden[r, j] or j == worst or not _better(own[r], rank[r], j, worst):
                 continue
             kept = chance[r, j] * table[j, left - 1]
             passed = below[r, worst, j] * table[j, left]
@@ -97,12 +104,12 @@ def draw_kept(
 
 
 @compiled
-def _better(own: Any, j: int, s: int) -> bool:
-    return own[j] > own[s] or (own[j] == own[s] and j < s)
+def _better(own: Any, rank: Any, j: int, s: int) -> bool:
+    return own[j] > own[s] or (own[j] == own[s] and rank[j] < rank[s])
 
 
 @compiled
-def _coefficients(s: int, n: int, hidden: Any, own: Any, chance: Any, below: Any, table: Any) -> float:
+def _coefficients(s: int, n: int, hidden: Any, own: Any, chance: Any, below: Any, rank: Any, table: Any) -> float:
     """table[j, k]: coefficient of z^k of the product over the sites before j; returns [z^(n-1)] of the whole."""
     sites = own.size
     table[0] = 0.0
@@ -111,7 +118,7 @@ def _coefficients(s: int, n: int, hidden: Any, own: Any, chance: Any, below: Any
         if not hidden[j] or j == s:
             table[j + 1] = table[j]
             continue
-        better = _better(own, j, s)
+        better = _better(own, rank, j, s)
         for k in range(n):
             value = below[j] * table[j, k]
             if better and k > 0:

@@ -201,6 +201,31 @@ class Drawn(Choices):
         return self.parent, chosen
 
 
+class Given(Drawn):
+    """As `Drawn`, but the tokens are those of given sequences, or drawn, and what was drawn from is kept.
+
+    Args:
+        tokens: [R, N], those that are put wherever a step draws; None: they are drawn.
+        rows: R.
+        generator: of all other choices.
+
+    Attributes:
+        where: [R, N], sites at which tokens were put.
+        laws: [M, q], the laws that they came from, row by row.
+    """
+
+    where: Flags
+    laws: Array
+
+    def __init__(self, tokens: Integers | None, rows: int, generator: np.random.Generator) -> None:
+        super().__init__(rows, generator)
+        self._given = tokens
+
+    def tokens(self, laws: Array, where: Flags) -> tuple[Integers, Integers]:
+        self.where, self.laws = where, laws[where]
+        return super().tokens(laws, where) if self._given is None else (self.parent, self._given)
+
+
 def distinct(keys: NDArray) -> tuple[Integers, Integers]:
     """The distinct rows of a table of whole numbers [R, K]: an example of each [D], and the group of each row [R]."""
     keys = np.ascontiguousarray(keys, dtype=np.int64)

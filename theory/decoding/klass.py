@@ -44,6 +44,10 @@ class Klass(Rule):
     def looks_at(self) -> LooksAt:
         return "revealed"
 
+    @property
+    def chooses_first(self) -> bool:
+        return True
+
     def horizon(self, setting: Setting) -> int:
         return setting.calls
 

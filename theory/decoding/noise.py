@@ -61,6 +61,11 @@ class ScoreRule(FlipRule):
 
     noise: str = parameter("mask", "what a lost token is replaced by", choices=("mask", "uniform"))
 
+    @property
+    def chooses_first(self) -> bool:
+        # Under mask noise sites open and stay as they are.
+        return self.noise == "mask"
+
     def opened(self, setting: Setting, number: int) -> float:
         """Mask noise: the probability that a hidden site opens in this step, (alpha_s - alpha_t)/(1 - alpha_t)."""
         return 1 / (setting.calls - number)
@@ -89,6 +94,11 @@ class ScoreRule(FlipRule):
         laws = laws.reshape(-1, setting.sites, setting.symbols)[state_index(tokens, setting.symbols)]
         _, drawn = choose.tokens(self.token_laws(laws), np.ones(tokens.shape, dtype=bool))
         return State(drawn), np.ones(len(drawn))
+
+
+def needs_noise(rule: Rule) -> bool:
+    """Whether a rule follows scores of sequences under uniform noise, which only a known table has."""
+    return rule.needs == "noise" or (isinstance(rule, ScoreRule) and rule.noise == "uniform")
 
 
 def start_from_noise(setting: Setting, number: int, state: State, choose: Choices) -> NDArray[np.int64]:
@@ -160,6 +170,11 @@ class TauLeaping(ScoreRule):
     source: ClassVar[str] = (
         "Campbell et al. 2022 (arXiv:2205.14987), section 4.3, from memory; rates as in arXiv:2310.16834"
     )
+
+    @property
+    def chooses_first(self) -> bool:
+        # Leftovers are likely here, and given tokens are never the argmax of all of them.
+        return super().chooses_first and self.tail == "drawn"
 
     def opened(self, setting: Setting, number: int) -> float:
         mean = super().opened(setting, number)

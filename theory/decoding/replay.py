@@ -9,7 +9,8 @@ the decoder puts out x with probability prod_t prod_{i in D_t} w_i(x_i | x_{A_t}
 
 On a known law each step's share is replaced by its mean given x_A: KL(p || q) = E sum_t KL(p(x_D | x_A) || prod w_i),
 with x ~ p, and KL(q || p) = E sum_t KL(prod w_i || p(x_D | x_A)), with x ~ q, both by `SequenceLaw.block_divergence`.
-The same x serve all rules, so that differences between rules are known better than either.
+The same x serve all rules, so that differences between rules are known better than either. A rule may remember earlier
+steps (KLASS): what it remembers follows from x too.
 
 One token a call has no share: it is exact for every rule of this kind. Only rules that look at drawn tokens are biased
 there.
@@ -25,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.decoding.choices import Drawn
+from theory.decoding.choices import Drawn, Given
 from theory.decoding.ranking import RankedRule, SiteRule
 from theory.decoding.rule import Predictor, Rule, Setting, windows
 from theory.errors import InvalidInput
@@ -56,17 +57,17 @@ class Replayed:
 
 def can_replay(rule: Rule) -> bool:
     """Whether the sites of every step are chosen without looking at tokens that are drawn in it."""
-    return (
-        isinstance(rule, SiteRule)
-        and not rule.remasks
-        and rule.looks_at != "drawn"
-        and type(rule).step in (SiteRule.step, RankedRule.step)
-    )
+    if isinstance(rule, SiteRule):
+        plain = type(rule).step in (SiteRule.step, RankedRule.step)
+        return plain and not rule.remasks and rule.looks_at != "drawn"
+    return rule.chooses_first
 
 
 def has_one_path(rule: Rule, setting: Setting) -> bool:
-    """Whether the sites of every step are a function of (A, x_A), so that replay gives q(x) itself."""
-    return can_replay(rule) and isinstance(rule, RankedRule) and rule.replayable(setting)
+    """Whether the sites of every step are a function of the tokens so far, so that replay gives q(x) itself."""
+    if isinstance(rule, SiteRule):
+        return can_replay(rule) and isinstance(rule, RankedRule) and rule.replayable(setting)
+    return rule.chooses_first and rule.looks_at == "revealed" and rule.ties == "first"
 
 
 def replay(
@@ -93,9 +94,10 @@ def replay(
     """
     if not can_replay(rule):
         raise InvalidInput("decoder", rule.name, "its sites depend on tokens that are drawn with them: no replay")
-    assert isinstance(rule, SiteRule)
     given = None if isinstance(sequences, int) else _checked(sequences, setting)
     rows = sequences if isinstance(sequences, int) else len(sequences)
+    if not isinstance(rule, SiteRule):
+        return _followed(model, rule, setting, given, rows, generator, truth)
     shown = np.full((rows, setting.sites), setting.symbols, dtype=np.int64)
     reader = model.reader(shown) if hasattr(model, "reader") else Reader(model, shown)
     log_probability, divergence, calls = np.zeros(rows), np.zeros(rows), np.zeros(rows)
@@ -126,6 +128,44 @@ def replay(
     if (shown == setting.symbols).any():
         raise RuntimeError(f"{rule.name} left sites masked")  # a wrong rule, not wrong input
     return Replayed(shown, log_probability, None if truth is None else divergence, calls)
+
+
+def _followed(
+    model: Predictor,
+    rule: Rule,
+    setting: Setting,
+    given: Tokens | None,
+    rows: int,
+    generator: np.random.Generator,
+    truth: SequenceLaw | None,
+) -> Replayed:
+    """The rule's own steps, tokens given where it draws."""
+    state = rule.start(setting, rows)
+    log_probability, divergence, calls = np.zeros(rows), np.zeros(rows), np.zeros(rows)
+    for step, window in enumerate(windows(rule, setting)):
+        part, shown = slice(window.start, window.stop), state.tokens
+        made: list[tuple[NDArray[np.int64], Given]] = []
+
+        def choices(
+            active: NDArray[np.int64], part: slice = part, made: list[tuple[NDArray[np.int64], Given]] = made
+        ) -> Given:
+            made.append((active, Given(None if given is None else given[active, part], len(active), generator)))
+            return made[0][1]
+
+        state, spent = rule.follow(setting, step, state, model, choices)
+        calls += spent
+        active, choose = made[0]
+        if not len(active):
+            continue
+        chosen = np.zeros(shown.shape, dtype=bool)
+        chosen[active, part] = choose.where
+        row = np.nonzero(chosen)[0]
+        with np.errstate(divide="ignore"):
+            gained = np.log(choose.laws[np.arange(len(row)), state.tokens[chosen]])
+        log_probability += np.bincount(row, gained, minlength=rows)
+        if truth is not None and len(row):
+            divergence += truth.block_divergence(shown, state.tokens, chosen, choose.laws, forward=given is not None)
+    return Replayed(state.tokens, log_probability, None if truth is None else divergence, calls)
 
 
 def _sites(

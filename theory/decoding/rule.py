@@ -28,7 +28,7 @@ Legend: ``B`` rows (partial sequences), ``N`` sites, ``q`` symbols (MASK is q), 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import ClassVar, Literal, Protocol, runtime_checkable
@@ -205,6 +205,14 @@ class Rule(ABC):
         ``"nothing"`` (a schedule, fixed or random), ``"revealed"`` tokens, or ``"drawn"`` tokens not revealed yet.
         """
 
+    @property
+    def chooses_first(self) -> bool:
+        """Whether each step draws once, and every token drawn stands at a site that was chosen without looking at it.
+
+        Not read for a `SiteRule`, which is made so.
+        """
+        return False
+
     @abstractmethod
     def horizon(self, setting: Setting) -> int:
         """Number of steps after which every sequence of N sites is complete.
@@ -277,10 +285,20 @@ class Rule(ABC):
         self, setting: Setting, step: int, state: State, model: Predictor, generator: np.random.Generator
     ) -> tuple[State, Array]:
         """One successor of every row, drawn with the probabilities of `branches`; and the calls taken, [B]."""
+        return self.follow(setting, step, state, model, lambda rows: Drawn(len(rows), generator))
+
+    def follow(
+        self, setting: Setting, step: int, state: State, model: Predictor, choices: Callable[[NDArray[np.int64]], Drawn]
+    ) -> tuple[State, Array]:
+        """One successor of every row, with choices made for the rows that are not finished; and the calls taken, [B].
+
+        Args:
+            choices: from the numbers of those rows to what chooses for them.
+        """
         idle = self._idle(setting, step, state)
         active, waiting = np.flatnonzero(~idle), np.flatnonzero(idle)
         calls = np.zeros(len(idle))
-        moved, calls[active] = self._moved(setting, step, state.rows(active), model, Drawn(len(active), generator))
+        moved, calls[active] = self._moved(setting, step, state.rows(active), model, choices(active))
         both = _stacked(moved, self._settled(setting, step, state.rows(waiting)))
         return both.rows(np.argsort(np.concatenate([active, waiting]))), calls
 

@@ -85,7 +85,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         rule = parse(text)
         for name, model in models.items():
             # They follow a known law of the whole sequence.
-            if (rule.needs == "noise" or rule.name == "optimal") and (name == INCOMPATIBLE or rule.block):
+            if rule.needs in ("noise", "law") and (name == INCOMPATIBLE or rule.block):
                 left_out.append([text, name])
             else:
                 found.append({"rule": text, "law": name, **_compared(model, rule, parameters, generator)})

@@ -22,6 +22,7 @@ LOOKS = {
 NEEDS = {
     "": "the laws of hidden sites",
     "leave-one-out": "also the law of a revealed site when it is masked too (a further call)",
+    "law": "a known law, from which the schedule is computed",
     "noise": "a known law, for scores of noisy sequences",
 }
 

@@ -67,7 +67,7 @@ def decoder_records(
     # The costly ones last: those that draw tokens for all sites, and those that may reveal any set of sites.
     for name in sorted(RULES, key=_cost):
         rule = RULES[name]()
-        if rule.needs == "noise" or name == "optimal":
+        if rule.needs in ("noise", "law"):
             continue
         slow = False
         for calls in range(1, conditionals.sites + 1) if rule.reads_calls else (conditionals.sites,):

@@ -17,7 +17,10 @@ from experiments.decoding.laws import AT_LENGTH, ENUMERABLE, enumerable, model_l
 from experiments.decoding.record import decode_record
 from experiments.decoding.studies import LengthStudy
 from theory.decoding.enumeration import decode, divergences
+from theory.decoding.known_sequence import KnownSequence
 from theory.decoding.registry import parse
+from theory.decoding.replay import replay
+from theory.decoding.rule import Setting
 from theory.decoding.tables import KnownLaw
 from theory.errors import InvalidInput
 from theory.laws import JointLaw
@@ -156,6 +159,7 @@ def test_the_figure_needs_plain_data_only(chain: tuple[MarkovLaw, JointLaw]) -> 
         (["--decoder", "strided", "--corpus", "missing.txt"], "no such file"),
         (["--decoder", "strided", "--corpus", "missing.txt", "--table", "p.npy"], "give either --table or --corpus"),
         (["--decoder", "optimal", "--model", "hmm", "--sites", "60"], "order 1 only"),
+        (["--decoder", "treedepth", "--model", "hmm", "--sites", "60"], "until the last is revealed"),
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], words: str) -> None:
@@ -177,6 +181,28 @@ def test_a_length_that_would_not_fit_is_refused(tmp_path: Path) -> None:
 def test_enumerable_means_a_table() -> None:
     assert enumerable(9, 2)
     assert 3**9 <= ENUMERABLE < 3**10
+
+
+@pytest.mark.parametrize(("order", "calls"), [(2, 8), (3, 12)])
+def test_exact_schedules_beyond_order_one(order: int, calls: int) -> None:
+    law = MarkovLaw(np.random.default_rng(order).dirichlet(np.full(2, 0.5), size=(2,) * order), 24)
+    for row in decode_record(law, ["treedepth", "optimal"], [calls], samples=20)["decoders"]:
+        assert row["kl"] == row["reverse_kl"] == {"value": 0.0, "kind": "exact", "interval": (0.0, 0.0)}
+        assert row["expected_calls"] <= calls
+    # The shares of its steps, along sequences of the law, are zero too; so it is no matter of declaring it.
+    known = KnownSequence(law)
+    x = law.sample(20, np.random.default_rng(1))
+    found = replay(known, parse("treedepth"), Setting.of(known, 1), x, np.random.default_rng(2), law).divergence
+    np.testing.assert_allclose(found, 0.0, atol=1e-10)
+    with pytest.raises(InvalidInput, match="calls on, which are exact here"):
+        decode_record(law, ["optimal"], [2])
+
+
+def test_a_copied_sequence_takes_logarithmically_many_calls() -> None:
+    law = AT_LENGTH["copying"](ModelSpec("copying", 64, 3, coupling=1.0))
+    (row,) = decode_record(law, ["treedepth"], [4], samples=20)["decoders"]
+    assert row["kl"]["value"] == 0.0
+    assert row["expected_calls"] <= 7
 
 
 def test_truths_are_shared_by_all_decoders(chain: tuple[MarkovLaw, JointLaw]) -> None:

@@ -8,18 +8,19 @@ from math import ceil, log2
 import numpy as np
 import pytest
 
-from tests.theory.test_laws_length import markov
+from tests.theory.test_laws_length import LAWS, markov
 from theory.conditionals import TableConditionals
 from theory.decoding.entropies import SubsetEntropies
+from theory.decoding.known_sequence import KnownSequence
 from theory.decoding.optimal import optimal_schedules, optimal_sizes
 from theory.decoding.output_law import output_law, random_order_error, total_correlations
-from theory.decoding.schedules import Schedule, cut
+from theory.decoding.schedules import Schedule, cut, one_shot
 from theory.decoding.stationary_chain import best_schedule, information_curve, least_costs, schedule_costs
-from theory.decoding.treedepth import chain_schedule, forest_schedule
+from theory.decoding.treedepth import chain_schedule, exact_schedule, forest_schedule, tree_schedule
 from theory.divergences import total_variation
 from theory.errors import InvalidInput
 from theory.laws import JointLaw
-from theory.laws.length import MarkovLaw
+from theory.laws.length import HiddenMarkovLaw, MarkovLaw
 
 
 def random_schedule(sites: int, generator: np.random.Generator) -> Schedule:
@@ -110,6 +111,47 @@ def test_treedepth_schedules_are_exact(order: int, sites: int, calls: int) -> No
 def test_treedepth_of_a_chain(sites: int) -> None:
     assert chain_schedule(sites).length == ceil(log2(sites + 1))
     assert chain_schedule(11, 2).length == 6
+
+
+@pytest.mark.parametrize("name", ["order 1", "order 1 with zeros", "order 2", "order 3", "tree", "copying"])
+def test_the_graph_of_a_law_gives_an_exact_schedule(name: str) -> None:
+    law, table = LAWS[name]()
+    schedule = exact_schedule(law)
+    assert schedule is not None
+    assert schedule.length < law.sites
+    assert total_variation(output_law(TableConditionals(table), schedule).table, table.table) < 1e-14
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_centroids_of_random_trees(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    sites = int(generator.integers(1, 80))
+    parents = [-1] + [int(generator.integers(site)) for site in range(1, sites)]
+    schedule = tree_schedule(parents)
+    assert schedule.length <= int(log2(sites)) + 1
+    level = {site: number for number, step in enumerate(schedule.steps) for site in step}
+    beside = [[j for j in range(sites) if parents[j] == i or parents[i] == j] for i in range(sites)]
+    for site in range(sites):
+        # No path leads from a site to another of its level without one of an earlier level.
+        reached, pending = {site}, [site]
+        while pending:
+            for other in beside[pending.pop()]:
+                if other not in reached and level[other] >= level[site]:
+                    reached.add(other)
+                    pending.append(other)
+        assert [other for other in reached if level[other] == level[site]] == [site]
+
+
+def test_what_is_hidden_for_good_has_no_exact_schedule() -> None:
+    for name in ("hidden Markov", "mixture", "urn"):
+        law, _ = LAWS[name]()
+        assert exact_schedule(law) is None
+        with pytest.raises(InvalidInput, match="treedepth"):
+            KnownSequence(law).exact_schedule()
+    # A chain that does not start stationary: hidden Markov, but every token shows its state.
+    chain = HiddenMarkovLaw([0.9, 0.1], [[0.7, 0.3], [0.4, 0.6]], np.eye(2), 9)
+    assert exact_schedule(chain) == chain_schedule(9)
+    assert exact_schedule(HiddenMarkovLaw([1.0], [[1.0]], [[0.2, 0.8]], 9)) == one_shot(9)
 
 
 def test_a_forest_of_any_graph() -> None:

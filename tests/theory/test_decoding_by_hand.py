@@ -158,6 +158,21 @@ def test_optimal_schedule_is_the_best_of_all() -> None:
         assert (law.table * np.log(law.table / decoded.table)).sum() == pytest.approx(best_error, abs=1e-13)
 
 
+def test_treedepth_is_the_shortest_schedule_that_is_exact() -> None:
+    law = JointLaw(
+        np.einsum("ab,bc,cd->abcd", *np.random.default_rng(2).dirichlet(np.ones(4), size=3).reshape(3, 2, 2))
+    )
+    chain = JointLaw.from_weights(law.table)
+    decoded = decode(KnownLaw(chain), parse("treedepth"), 1)
+    np.testing.assert_allclose(decoded.law.table, chain.table, atol=1e-15)
+    assert decoded.expected_calls == 3
+    # Two calls are not enough in any order.
+    for assignment in product(range(2), repeat=4):
+        steps = [[i for i in range(4) if assignment[i] == t] for t in range(2)]
+        if all(steps):
+            assert np.abs(tree(chain, 2, follow(*steps))[0] - chain.table).max() > 1e-4
+
+
 # Rules that draw their sites, or read them off the laws: 4 sites, 3 calls (sizes 1, 1, 2) unless said.
 
 SIZES = (1, 1, 2)

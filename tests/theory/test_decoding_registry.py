@@ -27,7 +27,7 @@ FALSE_ALARM = 1e-6
 
 ROWS = 4000
 
-WHOLE_LAW = ("optimal", "ddpd", "noise=uniform")
+WHOLE_LAW = ("optimal", "treedepth", "ddpd", "noise=uniform")
 """What takes a known law of the whole sequence: no made-up conditionals, no blocks."""
 
 
@@ -293,6 +293,7 @@ def test_refused_settings() -> None:
         ("confidence", 0, "calls = 0: at least 1"),
         ("strided", 5, "calls = 5: at most 4"),
         ("optimal", 2, "decoder = optimal: the best schedule follows from a known law"),
+        ("treedepth", 2, "decoder = treedepth: the graph is that of a known law"),
         ("random-order:sizes=optimal", 2, "sizes = optimal: the best sizes follow from a known law"),
         ("llada:block=2", 1, "block = 2: 1 calls are too few for 2 blocks"),
     ):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.decoding.ranking import RankedRule, SizedRule, size_plan
-from theory.decoding.rule import LooksAt, Setting
+from theory.decoding.rule import LooksAt, Needs, Setting
 from theory.decoding.schedules import Schedule, Step, cut, one_shot
 from theory.errors import InvalidInput
 
@@ -125,9 +125,26 @@ class Optimal(ScheduledRule):
     name: ClassVar[str] = "optimal"
     summary: ClassVar[str] = "the best fixed schedule of T calls, computed from a known law"
     source: ClassVar[str] = "dynamic programming over subsets of the sites (theory.decoding.optimal)"
+    needs: ClassVar[Needs] = "law"
 
     def schedule(self, setting: Setting) -> Schedule:
         size_plan(setting, "uniform")
         if setting.truth is None:
             raise InvalidInput("decoder", self.name, "the best schedule follows from a known law of the whole sequence")
         return setting.truth.best_schedule(setting.calls)
+
+
+@dataclass(frozen=True)
+class TreeDepth(ScheduledRule):
+    """The levels of an elimination forest of a known law's graph: exact in treedepth many calls."""
+
+    name: ClassVar[str] = "treedepth"
+    summary: ClassVar[str] = "exact in the fewest calls that the graph of a known law allows: its separators first"
+    source: ClassVar[str] = "elimination forests (theory.decoding.treedepth); on a table, the shortest exact schedule"
+    needs: ClassVar[Needs] = "law"
+    reads_calls: ClassVar[bool] = False
+
+    def schedule(self, setting: Setting) -> Schedule:
+        if setting.truth is None:
+            raise InvalidInput("decoder", self.name, "the graph is that of a known law of the whole sequence")
+        return setting.truth.exact_schedule()

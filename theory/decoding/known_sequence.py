@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from theory.decoding import stationary_chain
 from theory.decoding.drafting import Speculative
-from theory.decoding.fixed_orders import ScheduledRule
+from theory.decoding.fixed_orders import Optimal, ScheduledRule, TreeDepth
 from theory.decoding.optimal import SizeFrontier, optimal_sizes
 from theory.decoding.output_law import random_order_error
 from theory.decoding.random_orders import FirstHitting, RandomOrder
 from theory.decoding.ranking import size_plan
 from theory.decoding.rule import Rule, Setting, windows
 from theory.decoding.schedules import Schedule, cut
+from theory.decoding.treedepth import exact_schedule
 from theory.errors import InvalidInput
 from theory.laws.length import MarkovLaw, Reader, SequenceLaw, UrnLaw
 
@@ -70,31 +71,62 @@ class KnownSequence:
         return self._sizes.sizes[calls - 1]
 
     def best_schedule(self, calls: int) -> Schedule:
-        """A schedule of at most T steps with the least KL(p || q)."""
+        """A schedule of at most T steps with the least KL(p || q).
+
+        Raises:
+            InvalidInput: a law for which it is not known: T steps are too few to be exact, and it is neither a chain of
+                order 1 nor an urn.
+        """
         if calls not in self._schedules:
-            if isinstance(self.law, UrnLaw):
-                # All orders are alike.
-                self._schedules[calls] = cut(range(self.sites), self.best_sizes(calls))
-            else:
-                self._schedules[calls] = stationary_chain.best_schedule(self._chain("optimal"), calls)
+            self._schedules[calls] = self._best_schedule(calls)
         return self._schedules[calls]
+
+    def _best_schedule(self, calls: int) -> Schedule:
+        if isinstance(self.law, UrnLaw):
+            # All orders are alike.
+            return cut(range(self.sites), self.best_sizes(calls))
+        if isinstance(self.law, MarkovLaw) and self.law.markov_order == 1:
+            return stationary_chain.best_schedule(self.law, calls)
+        exact = exact_schedule(self.law)
+        if exact is not None and exact.length <= calls:
+            return exact
+        known = "at this length it is computed for Markov chains of order 1 only"
+        if exact is not None:
+            known += f", or from {exact.length} calls on, which are exact here"
+        raise InvalidInput("decoder", "optimal", known)
+
+    def exact_schedule(self) -> Schedule:
+        """A schedule with KL(p || q) = 0 in fewer calls than sites, from the graph of the law.
+
+        Raises:
+            InvalidInput: a law with something hidden that is never revealed.
+        """
+        found = exact_schedule(self.law)
+        if found is None:
+            raise InvalidInput(
+                "decoder", "treedepth", f"all sites of {self.law.name} depend on each other until the last is revealed"
+            )
+        return found
 
 
 def exact_divergence(truth: KnownSequence, rule: Rule, calls: int) -> tuple[float, bool] | None:
     """KL(p || q) in nats without sampling, and whether it is that (else a bound from above), where there is a formula.
 
-    For schedules fixed beforehand on a chain of order 1; for random orders (of the whole sequence) the mean of
+    For schedules fixed beforehand on a chain of order 1, and those that are exact by the graph of the law; for random
+    orders (of the whole sequence) the mean of
     KL(p || q_S) over the orders S, which bounds the KL of their mixture. One token a call and speculative decoding are
     exact. None where there is no formula.
     """
     if rule.temperature != 1 or rule.top_p != 1:
         return None
     law, setting = truth.law, Setting.of(truth, calls)
-    if isinstance(rule, (FirstHitting, Speculative)):
+    if isinstance(rule, (FirstHitting, Speculative, TreeDepth)):
         return 0.0, True
     chain = isinstance(law, MarkovLaw) and law.markov_order == 1
     if isinstance(rule, ScheduledRule) and isinstance(law, MarkovLaw) and chain:
         return float(stationary_chain.schedule_costs(law, whole_schedule(rule, setting)).sum()), True
+    if isinstance(rule, Optimal) and exact_schedule(law) is not None:
+        return 0.0, True
     if isinstance(rule, RandomOrder) and not rule.block and (chain or isinstance(law, UrnLaw)):
         # All orders of an urn are alike, so the mixture over them is no mixture.
         return random_order_error(truth.information_curve(), size_plan(setting, rule.sizes)), isinstance(law, UrnLaw)

@@ -10,7 +10,7 @@ import re
 from theory.decoding.candidates import Dream, LLaDA, MaskGIT
 from theory.decoding.chain_steps import ChainSteps, Followed, GibbsSteps, MetropolisSteps, ParallelSteps
 from theory.decoding.drafting import AdaptiveParallel, Speculative
-from theory.decoding.fixed_orders import Dyadic, LeftToRight, OneShot, Optimal, Strided
+from theory.decoding.fixed_orders import Dyadic, LeftToRight, OneShot, Optimal, Strided, TreeDepth
 from theory.decoding.klass import Klass
 from theory.decoding.moment import Moment
 from theory.decoding.noise import Euler, Planner, TauLeaping, Tweedie
@@ -30,6 +30,7 @@ RULES: dict[str, type[Rule]] = {
         Strided,
         Dyadic,
         Optimal,
+        TreeDepth,
         MaskedDiffusion,
         FirstHitting,
         Confidence,

@@ -45,7 +45,7 @@ from theory.parameters import check, describe, parameter
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
 LooksAt = Literal["nothing", "revealed", "drawn"]
-Needs = Literal["", "leave-one-out", "noise"]
+Needs = Literal["", "leave-one-out", "law", "noise"]
 
 
 class Predictor(Protocol):
@@ -80,6 +80,10 @@ class Truth(Protocol):
 
     def best_schedule(self, calls: int) -> Schedule:
         """A schedule of T steps with the least KL(p || q)."""
+        ...
+
+    def exact_schedule(self) -> Schedule:
+        """A schedule of few steps with KL(p || q) = 0, from the graph of the law."""
         ...
 
 
@@ -170,8 +174,8 @@ class Rule(ABC):
         remasks: whether a revealed token may be hidden or changed again.
         reads_calls: whether the number of calls asked for matters.
         needs: what the rule asks of a network beyond the laws of hidden sites: nothing, ``"leave-one-out"`` (the law of
-            a revealed site when it is masked too; a further call) or ``"noise"`` (scores of sequences under noise,
-            which only a known law has).
+            a revealed site when it is masked too; a further call), ``"law"`` (a known law, from which the schedule is
+            computed) or ``"noise"`` (scores of sequences under noise, which only a known law has).
 
     Raises:
         InvalidInput: an option outside its limits.

@@ -24,6 +24,10 @@ Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
 
 
+EXACT = 1e-12
+"""Nats below which a schedule of a table is exact: rounding leaves as much."""
+
+
 class ConditionalTables:
     """The token laws of a conditional model at all (q + 1)^N partial sequences, each mask computed when first needed.
 
@@ -100,6 +104,10 @@ class KnownLaw(ConditionalTables):
         """A schedule of T steps with the least KL(p || q)."""
         return self._schedules.schedules[calls - 1]
 
+    def exact_schedule(self) -> Schedule:
+        """The shortest schedule with KL(p || q) = 0, up to rounding."""
+        return self._schedules.schedules[int(np.argmax(self._schedules.errors <= EXACT))]
+
 
 class WithTruth:
     """A network's conditionals beside the law that it learned, from which schedules are computed as for the law itself.
@@ -113,7 +121,7 @@ class WithTruth:
         self.sites, self.symbols = model.sites, model.symbols
         self.predict = model.predict
         self.information_curve, self.best_sizes = truth.information_curve, truth.best_sizes
-        self.best_schedule = truth.best_schedule
+        self.best_schedule, self.exact_schedule = truth.best_schedule, truth.exact_schedule
 
 
 class FunctionPredictor:

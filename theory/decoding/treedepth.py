@@ -10,6 +10,9 @@ A chain of order r: separators of r neighbouring sites halve what is left, and t
 dependent, take a call each: at most r ceil(log2(1 + N/r)) calls, ceil(log2(N + 1)) for order 1. Not for laws with a
 latent (hidden Markov, mixtures): their graph on the sites alone is complete.
 
+A tree: a *centroid* leaves parts of at most half the sites; it comes first, then the centroids of the parts, and so on:
+at most floor(log2 N) + 1 calls.
+
 Legend: ``N`` sites, ``r`` order.
 Source: Nešetřil and Ossona de Mendez, *Sparsity* (2012), ch. 6, for treedepth.
 """
@@ -18,8 +21,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from theory.decoding.schedules import Schedule
+from theory.decoding.schedules import Schedule, one_shot
 from theory.errors import InvalidInput
+from theory.laws.length import HiddenMarkovLaw, MarkovLaw, SequenceLaw, TreeLaw
 
 
 def forest_schedule(parents: Sequence[int], edges: Iterable[tuple[int, int]] = ()) -> Schedule:
@@ -77,3 +81,62 @@ def chain_schedule(sites: int, order: int = 1) -> Schedule:
             steps[level + offset].append(middle + offset)
         pending += [(first, middle, level + width), (middle + width, stop, level + width)]
     return Schedule(sites, tuple(tuple(step) for step in steps))
+
+
+def tree_schedule(parents: Sequence[int]) -> Schedule:
+    """The levels of the centroids of a tree.
+
+    Args:
+        parents: [N], the parent of each site in the tree, -1 for its root.
+    """
+    beside: list[set[int]] = [set() for _ in parents]
+    for site, parent in enumerate(parents):
+        if parent >= 0:
+            beside[site].add(parent)
+            beside[parent].add(site)
+    levels: list[list[int]] = []
+    pending = [(0, 0)]
+    while pending:
+        start, level = pending.pop()
+        centre = _centroid(beside, start)
+        if level == len(levels):
+            levels.append([])
+        levels[level].append(centre)
+        for site in beside[centre]:
+            beside[site].remove(centre)
+            pending.append((site, level + 1))
+        beside[centre] = set()
+    return Schedule(len(parents), tuple(tuple(level) for level in levels))
+
+
+def _centroid(beside: Sequence[set[int]], start: int) -> int:
+    """The site of a tree without which no part has more than half the sites."""
+    above = {start: -1}
+    order = [start]
+    for site in order:
+        for other in beside[site]:
+            if other != above[site]:
+                above[other] = site
+                order.append(other)
+    below = dict.fromkeys(order, 1)
+    for site in reversed(order[1:]):
+        below[above[site]] += below[site]
+    # The last site from the root with at least half of all below it.
+    return next(site for site in reversed(order) if 2 * below[site] >= len(order))
+
+
+def exact_schedule(law: SequenceLaw) -> Schedule | None:
+    """A schedule with KL(p || q) = 0 in fewer calls than sites, from the graph of the law; None where there is none.
+
+    For Markov chains of any order, trees, and hidden Markov models whose tokens show the state.
+    """
+    if isinstance(law, MarkovLaw):
+        return chain_schedule(law.sites, law.markov_order)
+    if isinstance(law, TreeLaw):
+        return tree_schedule(law.parents.tolist())
+    if isinstance(law, HiddenMarkovLaw):
+        if len(law.initial) == 1:
+            return one_shot(law.sites)
+        if ((law.emission > 0).sum(axis=1) <= 1).all():
+            return chain_schedule(law.sites)
+    return None

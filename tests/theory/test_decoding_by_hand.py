@@ -159,10 +159,8 @@ def test_optimal_schedule_is_the_best_of_all() -> None:
 
 
 def test_treedepth_is_the_shortest_schedule_that_is_exact() -> None:
-    law = JointLaw(
-        np.einsum("ab,bc,cd->abcd", *np.random.default_rng(2).dirichlet(np.ones(4), size=3).reshape(3, 2, 2))
-    )
-    chain = JointLaw.from_weights(law.table)
+    weights = np.random.default_rng(2).dirichlet(np.ones(4), size=3).reshape(3, 2, 2)
+    chain = JointLaw.from_weights(np.einsum("ab,bc,cd->abcd", *weights))
     decoded = decode(KnownLaw(chain), parse("treedepth"), 1)
     np.testing.assert_allclose(decoded.law.table, chain.table, atol=1e-15)
     assert decoded.expected_calls == 3

@@ -13,6 +13,7 @@ from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Tabl
 from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.language.checks import Case, nearer, networks_at_most, within_own_error
 from experiments.language.exact import Exact, coherent, distances, measured, stutters
+from experiments.language.study import OneLanguage, redrawing
 from experiments.language.translators import (
     Decoding,
     Pair,
@@ -38,7 +39,7 @@ TITLES = {"coherent": "outputs in one register (share)", "stutters": "neighbours
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(OneLanguage):
     """What is varied."""
 
     data: tuple[str, ...] = parameter(
@@ -47,27 +48,15 @@ class Parameters:
         full=("drawn", "mode", "teacher"),
         choices=("drawn", "mode", "teacher"),
     )
-    weight: float = parameter(0.6, "weight of the first of two registers", minimum=0.0, maximum=1.0)
-    doubling: float = parameter(0.3, "probability that a word becomes two tokens", minimum=0.0, maximum=0.5)
-    longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
-    rows: int = parameter(512, "test sentences", full=2048, minimum=20)
-    seeds: int = parameter(3, "networks for each kind of data", full=5, minimum=2)
     training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
-    pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
-    width: int = parameter(32, "width of the network", full=64, minimum=8)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
-
     if "drawn" not in parameters.data:
         raise InvalidInput("data", ", ".join(parameters.data), "drawn is needed: the others are compared with it")
-    training = Training(width=parameters.width, steps=parameters.training_steps)
-    language = small_language(
-        (parameters.weight, 1 - parameters.weight), parameters.doubling, longest=parameters.longest
-    )
+    training = parameters.training()
+    language = parameters.language(parameters.weight)
     # The law of the mode: its register alone, no word doubled.
     certain = (1.0, 0.0) if parameters.weight >= 0.5 else (0.0, 1.0)
     laws = {"drawn": language, "mode": small_language(certain, 0.0, longest=parameters.longest)}
@@ -85,7 +74,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             progress((place + index / parameters.seeds) / len(parameters.data), f"{kind}, network {index + 1}")
             pairs, rows = _distilled(kind, language, drawn, sentences, training, number)
             network = train(language, pairs, training, number)
-            decoding = decoding or Decoding(network, RefinementSettings(sampling=Sampling(temperature=1.0)))
+            decoding = decoding or Decoding(network, redrawing())
             decoded = decoding(network, language, rows, (1,), seed)
             exact = Exact(laws.get(kind, language), noise_of(language, training))
             for name, measure in MEASURES.items():

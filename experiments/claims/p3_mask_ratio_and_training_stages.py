@@ -12,14 +12,13 @@ from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Tabl
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
 from experiments.language.checks import Case, nearer, networks_at_most, within_own_error
 from experiments.language.exact import Exact, claim_memory, distances, measured, possible
+from experiments.language.study import OneLanguage, draw_networks, likeliest, redrawing
 from experiments.language.translators import (
     Decoding,
-    Training,
     fresh_pairs,
     gold_loss,
     make_rows,
     noise_of,
-    small_language,
     train,
     training_pairs,
 )
@@ -33,41 +32,30 @@ UNIFORM, TWICE = "uniform", "uniform, 2 stages"
 
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(OneLanguage):
     """What is varied."""
 
     densities: tuple[float, ...] = parameter(
         (0.15,), "fixed noise densities, beside the uniform one", full=(0.15, 0.5), minimum=0.01, maximum=0.99
     )
-    weight: float = parameter(0.6, "weight of the first of two registers", minimum=0.0, maximum=1.0)
-    doubling: float = parameter(0.3, "probability that a word becomes two tokens", minimum=0.0, maximum=1.0)
-    longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
-    rows: int = parameter(512, "test sentences", full=2048, minimum=20)
-    seeds: int = parameter(3, "networks for each setting", full=4, minimum=2)
+    seeds: int = parameter(3, "networks of each kind", full=4, minimum=2)
     training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
-    pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
-    width: int = parameter(32, "width of the network", full=64, minimum=8)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
-
     if not parameters.densities:
         raise InvalidInput("densities", parameters.densities, "at least one is needed")
-    plain = Training(width=parameters.width, steps=parameters.training_steps)
+    plain = parameters.training()
     settings = {f"{density:.0%}": replace(plain, density=density) for density in parameters.densities}
     settings |= {UNIFORM: plain, TWICE: replace(plain, stages=2)}
-    language = small_language(
-        (parameters.weight, 1 - parameters.weight), parameters.doubling, longest=parameters.longest
-    )
+    language = parameters.language(parameters.weight)
     pairs = training_pairs(language, parameters.pairs, seed)
     fresh = fresh_pairs(language, parameters.rows, seed)
     rows = make_rows([source for source, _ in fresh], [len(target) for _, target in fresh])
     drawing: Decoding | None = None
-    likeliest: Decoding | None = None
+    choosing: Decoding | None = None
     result: dict[str, Any] = {}
     cases: list[Case] = []
     for place, (name, training) in enumerate(settings.items()):
@@ -79,13 +67,13 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         for index in range(parameters.seeds):
             progress((place + index / parameters.seeds) / len(settings), f"{name}, network {index + 1}")
             network = train(language, pairs, training, 1000 * seed + index)
-            drawing = drawing or Decoding(network, RefinementSettings(sampling=Sampling(temperature=1.0)))
-            likeliest = likeliest or Decoding(network, RefinementSettings(early_exit=False))
+            drawing = drawing or Decoding(network, redrawing())
+            choosing = choosing or Decoding(network, likeliest())
             steps = range(1, parameters.steps + 1)
             decoded = drawing(network, language, rows, steps, seed)
             found = [measured(exact, rows, outputs, possible) for outputs in decoded.outputs]
             entry["shares"].append([values.mean() for values in found])
-            best = likeliest(network, language, rows, steps, seed)
+            best = choosing(network, language, rows, steps, seed)
             entry["greedy"].append([measured(exact, rows, outputs, possible).mean() for outputs in best.outputs])
             # The first step sees masks alone, the second greedy one what the first one said.
             for kind, inputs in zip(("masks", "own"), best.inputs, strict=False):
@@ -161,15 +149,7 @@ def draw(data: Mapping[str, Any]) -> Figure:
                 colour = COLOURS[index % len(COLOURS)]
                 if kind == "shares" and "exact" in entry:
                     axes.plot(steps, entry["exact"], DASHES[index], color=colour, label=f"{name}, exact chain")
-                axes.errorbar(
-                    steps + 0.05 * (index - 1),
-                    values.mean(axis=0),
-                    yerr=2 * values.std(axis=0, ddof=1) / np.sqrt(len(values)),
-                    fmt=MARKERS[index],
-                    color=colour,
-                    capsize=2,
-                    label=f"{name}, networks (2 s.e.)",
-                )
+                draw_networks(axes, steps, values, index, f"{name}, networks (2 s.e.)", shift=0.05 * (index - 1))
             axes.set(
                 xlabel="refinement steps", ylabel="outputs that are translations (share)", ylim=(0, 1), title=title
             )

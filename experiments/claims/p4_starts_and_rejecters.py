@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, new_figure, style
 from experiments.language.checks import Case, nearer, pooled, within_own_error
 from experiments.language.exact import (
-    Drawn,
     Exact,
     claim_memory,
     distances,
@@ -23,14 +22,21 @@ from experiments.language.exact import (
     stutters,
     wrong_chains,
 )
+from experiments.language.study import (
+    MASK_PREDICT,
+    MOST_STATES,
+    WRONG_STEPS,
+    OneLanguage,
+    draw_networks,
+    mask_predict,
+    redrawing,
+)
 from experiments.language.translators import (
     Decoding,
     Rows,
-    Training,
     fresh_rows,
     neighbour_attention,
     noise_of,
-    small_language,
     train,
     training_pairs,
 )
@@ -44,22 +50,14 @@ if TYPE_CHECKING:
 MEASURES = {"possible": possible, "stutters": stutters}
 TITLES = {"possible": "outputs that are translations (share)", "stutters": "neighbours that are equal (share)"}
 
-MASK_PREDICT = "mask-predict"
-
 SCHEMES = ("masks", "random", "linear", MASK_PREDICT, "previous", "summed", "constant", "stutter", "learned")
 """Two starts; four ways to treat what a linear schedule rejects (masks again, and every position is drawn anew; masks
 again, and only they are drawn, the others keep their confidences: mask-predict; the tokens before; the likeliest by
 logits summed over the steps); three more rejecters whose positions become masks again."""
 
-WRONG_STEPS: dict[str, Drawn] = {"draws all masks together": "together", "draws masks by their marginals": "blindly"}
-"""What a step of mask-predict must be seen not to do."""
-
-MOST_STATES = 600
-"""Sentences with more combinations of tokens are left out of whole exact decodings."""
-
 
 @dataclass(frozen=True)
-class Parameters:
+class Parameters(OneLanguage):
     """What is varied."""
 
     schemes: tuple[str, ...] = parameter(
@@ -68,46 +66,31 @@ class Parameters:
         full=SCHEMES,
         choices=SCHEMES,
     )
-    weight: float = parameter(0.6, "weight of the first of two registers", minimum=0.0, maximum=1.0)
-    doubling: float = parameter(0.3, "probability that a word becomes two tokens", minimum=0.0, maximum=1.0)
-    longest: int = parameter(3, "words of a sentence at most", full=4, minimum=2, maximum=7)
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
-    rows: int = parameter(512, "test sentences", full=2048, minimum=20)
-    seeds: int = parameter(3, "networks", full=5, minimum=2)
-    training_steps: int = parameter(1000, "optimiser steps", full=4000, minimum=1)
-    pairs: int = parameter(4000, "training pairs", full=20_000, minimum=1)
-    width: int = parameter(32, "width of the network", full=64, minimum=8)
 
 
 def settings_of(scheme: str) -> RefinementSettings:
     """How a scheme decodes; every last step draws all positions, or all masks, and keeps what it draws."""
     from simulators.t5.decoding.rejecters import REJECTERS, ConstantSchedule, LinearSchedule
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
 
-    sampling = Sampling(temperature=1.0)
-    if scheme == "masks":
-        return RefinementSettings(sampling=sampling)
-    if scheme == "random":
-        return RefinementSettings(sampling=sampling, start="random")
     if scheme == MASK_PREDICT:
-        return RefinementSettings(
-            sampling=sampling, rejecter=LinearSchedule(), replacement="initial", update="rejected"
-        )
-    if scheme in ("previous", "summed"):
-        return RefinementSettings(sampling=sampling, rejecter=LinearSchedule(), replacement=scheme)  # type: ignore[arg-type]
-    rejecter = ConstantSchedule(count=1) if scheme == "constant" else REJECTERS[scheme]()
-    return RefinementSettings(sampling=sampling, rejecter=rejecter, replacement="initial")
+        return mask_predict()
+    changes: dict[str, Any] = {}
+    if scheme == "random":
+        changes = {"start": "random"}
+    elif scheme in ("previous", "summed"):
+        changes = {"rejecter": LinearSchedule(), "replacement": scheme}
+    elif scheme == "constant":
+        changes = {"rejecter": ConstantSchedule(count=1), "replacement": "initial"}
+    elif scheme != "masks":
+        changes = {"rejecter": REJECTERS[scheme](), "replacement": "initial"}
+    return replace(redrawing(), **changes)
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    training = Training(
-        width=parameters.width, steps=parameters.training_steps, learned_rejecter="learned" in parameters.schemes
-    )
-    language = small_language(
-        (parameters.weight, 1 - parameters.weight), parameters.doubling, longest=parameters.longest
-    )
+    training = parameters.training(learned_rejecter="learned" in parameters.schemes)
+    language = parameters.language(parameters.weight)
     exact = Exact(language, noise_of(language, training))
     rows = fresh_rows(language, parameters.rows, seed)
     pairs = training_pairs(language, parameters.pairs, seed)
@@ -224,17 +207,7 @@ def draw_schemes(data: Mapping[str, Any]) -> Figure:
             for index, (scheme, entry) in enumerate(data["schemes"].items()):
                 values = np.array(entry[name])
                 steps = np.arange(1, values.shape[1] + 1)
-                axes.errorbar(
-                    steps + 0.05 * (index - 1.5),
-                    values.mean(axis=0),
-                    yerr=2 * values.std(axis=0, ddof=1) / np.sqrt(len(values)),
-                    marker=MARKERS[index % len(MARKERS)],
-                    color=COLOURS[index % len(COLOURS)],
-                    # Beyond as many schemes as colours, another dash of the same colour.
-                    linestyle=DASHES[(index + index // len(COLOURS)) % len(DASHES)],
-                    capsize=2,
-                    label=scheme,
-                )
+                draw_networks(axes, steps, values, index, scheme, shift=0.05 * (index - 1.5), joined=True)
             axes.set(xlabel="refinement steps T", ylabel=TITLES[name], ylim=(0, None))
             axes.set_xticks(steps)
         panels[0].legend()

@@ -129,7 +129,7 @@ def test_a_claim_brings_its_verdict() -> None:
     ("name", "values"),
     [
         ("chain", {"k": 7, "sites": 6}),
-        ("chain", {"masks": "k-uniform"}),
+        ("chain", {"masks": "half"}),
         ("chain", {"graph": "hypercube", "sites": 6}),
         ("chain", {"model": "strong-clique", "clique": 7, "sites": 6}),
         ("escape", {"clique": 13, "sites": 12}),

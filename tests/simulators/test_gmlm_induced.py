@@ -74,7 +74,7 @@ def test_exact_conditionals_induce_the_exact_chain() -> None:
     assert chain.tensorization.lower == pytest.approx(constant.lower, rel=1e-3)
     assert chain.tensorization.upper == pytest.approx(constant.upper, rel=1e-3)
     assert chain.tensorization.lower <= chain.tensorization.upper
-    parallel = SAMPLERS["independent-parallel"]
+    parallel = SAMPLERS["independent-parallel"]()
     learned = describe(parallel.build(model, masks), law, masks)
     true = describe(parallel.build(TableConditionals(law), masks), law, masks)
     assert learned.total_variation == pytest.approx(true.total_variation, abs=1e-5)

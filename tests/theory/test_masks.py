@@ -141,7 +141,8 @@ def test_text_of_masks() -> None:
     "text",
     [
         "", "k-uniform:k=0", "k-uniform:k=9", "k-uniform:k=x", "k-uniform:sites=3", "spans:length=9", "blocks",
-        "spans:k=2", "bernoulli:ratio=0", "bernoulli:ratio=nan", "many", "blocks:of=0/1", "blocks:of=", "uniform-ratio:r=1",
+        "spans:k=2", "bernoulli:ratio=0", "bernoulli:ratio=nan", "many", "blocks:of=0/1", "blocks:of=",
+        "uniform-ratio:r=1",
     ],
 )  # fmt: skip
 def test_bad_text_of_masks_is_refused(text: str) -> None:

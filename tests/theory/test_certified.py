@@ -246,12 +246,12 @@ def test_distinct_roots() -> None:
 def test_kernels_against_the_float_ones(law: CertifiedLaw, size: int) -> None:
     table = JointLaw(as_table(law), "law")
     kept = np.flatnonzero(table.support)
-    wanted = SAMPLERS["k-gibbs"].build(TableConditionals(table), k_uniform(law.sites, size)).to_dense()
+    wanted = SAMPLERS["k-gibbs"]().build(TableConditionals(table), k_uniform(law.sites, size)).to_dense()
     kernel = block_gibbs(law, uniform_masks(law.sites, size))
     np.testing.assert_allclose(floats(kernel), wanted[np.ix_(kept, kept)], atol=1e-15)
     assert is_reversible(law, kernel)
     if law is not SPARSE:
-        parallel = SAMPLERS["independent-parallel"].build(TableConditionals(table), None).to_dense()
+        parallel = SAMPLERS["independent-parallel"]().build(TableConditionals(table), None).to_dense()
         np.testing.assert_allclose(floats(independent_parallel(law)), parallel, atol=1e-15)
     else:
         with pytest.raises(InvalidInput, match="every state"):

@@ -8,7 +8,7 @@ TEST_EXTRAS ?= dev
 # --no-compile: Python compiles what it imports; compiling all of torch and JAX takes most of the time of an install.
 INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt --editable
 
-.PHONY: install reproduce test lint notebooks clean
+.PHONY: install reproduce test lint notebooks docs docs-serve clean
 
 install: $(VENV)/.installed
 
@@ -27,6 +27,13 @@ notebooks: install
 	$(INSTALL) '.[notebooks]'
 	$(BIN)/jupyter lab notebooks
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m mkdocs build --quiet
+	@echo "Open build/site/index.html"
+
+docs-serve: $(VENV)/.installed-docs
+	$(BIN)/python -m mkdocs serve
+
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
@@ -41,3 +48,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(INSTALL) '.[$(TEST_EXTRAS)]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) '.[docs]'
+	@touch $@

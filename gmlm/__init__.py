@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_HOME = {
+HOMES = {
     # Joint laws, as tables and at real length.
     "theory.laws": (
         "JointLaw",
@@ -79,8 +79,9 @@ _HOME = {
     "experiments.sweeps": ("open_results", "run_sweep"),
     "theory.errors": ("InvalidInput",),
 }
+"""Module -> the names that the face takes from it."""
 
-_MODULE = {name: module for module, names in _HOME.items() for name in names}
+_MODULE = {name: module for module, names in HOMES.items() for name in names}
 
 __all__ = sorted(_MODULE)
 

@@ -37,7 +37,6 @@ OPTIONAL = {
     "cryptography": "sweeps",
     "pandas": "sweeps",
     "pyarrow": "sweeps",
-    "flint": "certify",
     "flax": "simulators",
     "jax": "simulators",
     "optax": "simulators",

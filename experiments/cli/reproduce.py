@@ -39,11 +39,6 @@ if TYPE_CHECKING:
     help="Folder for records, figures and report.html.",
 )
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; by default one per CPU.")
-@click.option(
-    "--certify",
-    is_flag=True,
-    help="Also prove C2, C3, C5, C6, C8 and C9 on rational laws, in exact and ball arithmetic (extra certify).",
-)
 @click.option("--fresh", is_flag=True, help="Compute again what the folder already holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON on standard output.")
 def reproduce(
@@ -53,7 +48,6 @@ def reproduce(
     seed: int,
     out: Path,
     workers: int | None,
-    certify: bool,
     fresh: bool,
     as_json: bool,
 ) -> int:
@@ -82,7 +76,7 @@ def reproduce(
                 "sapiens 1.0.5.",
                 err=True,
             )
-    jobs = plan(chosen, profile, seed, assignments(settings), certify)
+    jobs = plan(chosen, profile, seed, assignments(settings))
     with Display() as display:
         try:
             records = run(jobs, out, workers or cpus(), fresh, _Progress(display, jobs).show)
@@ -102,10 +96,7 @@ def reproduce(
 
 
 def _brief(record: Record) -> dict[str, object]:
-    return {
-        name: record[name]
-        for name in ("claim", "name", "verdict", "learned", "parameters", "checks", "certificate", "key")
-    }
+    return {name: record[name] for name in ("claim", "name", "verdict", "learned", "parameters", "checks", "key")}
 
 
 class _Progress:
@@ -132,29 +123,20 @@ class _Progress:
 
 
 def _print_table(records: Sequence[Record]) -> None:
-    from experiments.claim import Verdict
     from experiments.cli.output import show_table, text_of
-    from experiments.records import certified, deciding, telling
+    from experiments.records import telling, worst_check
     from experiments.report import VERDICT_MARKS
 
-    colours = {
-        Verdict.HOLDS: "green",
-        Verdict.PROVED: "green",
-        Verdict.VIOLATED: "red",
-        "failed": "red",
-        Verdict.INCONCLUSIVE: "yellow",
-    }
+    colours = {"holds": "green", "violated": "red", "failed": "red", "inconclusive": "yellow"}
     rows = []
     for record in records:
         verdict = record["verdict"]
         if not record["checks"]:
             found = record["error"]
-        elif verdict in (Verdict.HOLDS, Verdict.PROVED):
+        elif verdict == "holds":
             found = record["learned"] or record["title"]
         else:
-            found = f"{record['title']}: {deciding(record)}"
-        if proof := certified(record):
-            found += f" Certificate: {proof}."
+            found = f"{record['title']}: {worst_check(record)['name']}"
         rows.append(
             (
                 record["claim"],

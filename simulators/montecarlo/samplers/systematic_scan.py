@@ -11,28 +11,29 @@ import jax
 import jax.numpy as jnp
 
 from simulators.montecarlo.draws import draw
-from simulators.montecarlo.masks import padded
+from simulators.montecarlo.masks import Masks
 from simulators.montecarlo.models.model import Model, fill
 from simulators.montecarlo.samplers.sampler import Sampler, always, over_chains, require_same_sites
-from theory.masks import MaskLaw
+from theory.errors import InvalidInput
 
 
-def systematic_scan(model: Model, masks: MaskLaw) -> Sampler:
+def systematic_scan(model: Model, masks: Masks) -> Sampler:
     """The sampler of full sweeps.
 
     Args:
         model: the conditionals.
-        masks: redrawn in the order of their list.
+        masks: listed blocks, redrawn in their order (`simulators.montecarlo.masks.in_order`).
 
     Raises:
-        InvalidInput: masks over other sites, or larger than the model can redraw jointly.
-        ExceedsMemory: masks whose list does not fit.
+        InvalidInput: masks over other sites, not listed, or larger than the model can redraw jointly.
     """
     require_same_sites(model, masks)
-    apart = all(model.independent(mask) for mask in masks.masks)
+    if masks.listed is None:
+        raise InvalidInput("masks", "a law that is drawn from", "a systematic scan needs blocks in a fixed order")
+    apart = all(model.independent([int(site) for site in row if site < model.sites]) for row in masks.listed)
     if not apart:
-        model.require_block(masks.largest)
-    blocks = jnp.asarray(padded(masks.masks, masks.sites))
+        model.require_block(masks.size)
+    blocks = jnp.asarray(masks.listed)
 
     def redraw(x: jax.Array, at: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         key, masked = at

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ class Verdict(enum.StrEnum):
     HOLDS = "holds"
     VIOLATED = "violated"
     INCONCLUSIVE = "inconclusive"
+    PROVED = "proved for this instance"
+    """Holds in float64, and every statement of its certificate is decided on rational laws."""
 
 
 @dataclass(frozen=True)
@@ -196,13 +198,20 @@ def _tightness(measured: np.ndarray, bound: np.ndarray, relation: str) -> float 
         return float((small / large).max())
 
 
-def overall(checks: Sequence[Check]) -> Verdict:
-    """The worst verdict, violated before inconclusive before holds; inconclusive where no check excludes anything."""
-    verdicts = {check.verdict for check in checks}
-    for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE):
-        if verdict in verdicts:
+def worst(verdicts: Iterable[str]) -> Verdict:
+    """Violated before inconclusive; where all hold, proved if one of them is a proof."""
+    found = set(verdicts)
+    for verdict in (Verdict.VIOLATED, Verdict.INCONCLUSIVE, Verdict.PROVED):
+        if verdict in found:
             return verdict
-    return Verdict.HOLDS if any(check.informative for check in checks) else Verdict.INCONCLUSIVE
+    return Verdict.HOLDS
+
+
+def overall(checks: Sequence[Check]) -> Verdict:
+    """The worst verdict of the checks; inconclusive where none holds that excludes anything."""
+    verdict = worst(check.verdict for check in checks)
+    tells = any(check.informative for check in checks)
+    return Verdict.INCONCLUSIVE if verdict is Verdict.HOLDS and not tells else verdict
 
 
 @dataclass(frozen=True)

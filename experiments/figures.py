@@ -7,6 +7,7 @@ bounds as lines.
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7f7f7f")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+LETTERS_PER_INCH = 13
+"""Of a headline."""
 
 _SETTINGS: dict[Any, Any] = {
     "axes.grid": True,
@@ -63,6 +67,13 @@ def new_figure(rows: int = 1, columns: int = 1, width: float = 0.0, height: floa
         figure = Figure(figsize=(width or 4.6 * columns, height or 3.4 * rows))
         axes = [figure.add_subplot(rows, columns, index + 1) for index in range(rows * columns)]
     return figure, axes
+
+
+def headline(figure: Figure, text: str) -> None:
+    """What the figure shows, in one sentence above all panels, in lines that fit it."""
+    with style():
+        width = int(figure.get_figwidth() * LETTERS_PER_INCH)
+        figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=10)
 
 
 def render(figure: Figure, kind: str) -> bytes:

@@ -25,7 +25,6 @@ from theory.samplers import systematic_scan
 if TYPE_CHECKING:
     from simulators.gmlm.build import NetworkConfig
     from simulators.gmlm.data import DataSource
-    from simulators.gmlm.masking import MaskSource
     from simulators.gmlm.networks import MaskedNetwork
 
 Array = NDArray[np.float64]
@@ -107,18 +106,17 @@ def train_network(
         samples: size of the data set, see `training_set`; None draws fresh sequences for every batch.
     """
     from simulators.gmlm.data import FixedData, LawSource
-    from simulators.gmlm.masking import listed
 
     source: DataSource = LawSource(law)
     if samples is not None:
         source = FixedData(training_set(law, seed, samples), law.symbols)
-    return train_on(network, source, listed(masks, law.symbols), learning, seed)
+    return train_on(network, source, masks.listed(), learning, seed)
 
 
 def train_on(
     network: MaskedNetwork,
     source: DataSource,
-    masks: MaskSource,
+    masks: MaskLaw | AdaptiveMaskLaw,
     learning: Learning,
     seed: int,
     report: Callable[[int, float], None] | None = None,

@@ -12,7 +12,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("gmlm-workbench", "numpy", "scipy", "networkx", "matplotlib", "numba", "jax", "jaxlib", "flax")
+PACKAGES = (
+    "gmlm-workbench",
+    "numpy",
+    "scipy",
+    "networkx",
+    "matplotlib",
+    "numba",
+    "python-flint",
+    "jax",
+    "jaxlib",
+    "flax",
+)
 
 
 @cache

@@ -6,6 +6,7 @@ the report show, so that each of them can be made again without computing anythi
     claim, name, title, statement, source    what was checked
     parameters, profile, seed                of which instance
     verdict, learned, checks, table, data    what was found; learned: one sentence with the run's own numbers
+    certificate                              statements decided on rational laws, with these laws; or null
     provenance                               by what, when, and how long it took (seconds)
 """
 
@@ -15,21 +16,22 @@ import dataclasses
 import hashlib
 import json
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.claim import Check, Claim, Progress, from_plain, no_progress, overall, plain
+from experiments.claim import Check, Claim, Progress, Verdict, from_plain, no_progress, overall, plain, worst
 from experiments.files import read_json, write_atomically, write_json
 from experiments.provenance import code_digest, provenance
 
 Record = dict[str, Any]
 
 
-def key(claim: Claim, parameters: Any, seed: int) -> str:
-    """Identity of a result: claim, parameters, seed and the code that computes it."""
-    identity = [claim.id, plain(dataclasses.asdict(parameters)), seed, code_digest()]
+def key(claim: Claim, parameters: Any, seed: int, certified: bool = False) -> str:
+    """Identity of a result: claim, parameters, seed, the code that computes it, and whether it has a certificate."""
+    identity = [claim.id, plain(dataclasses.asdict(parameters)), seed, code_digest(), certified]
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:24]
 
 
@@ -40,13 +42,26 @@ def compute(
     profile: str,
     progress: Progress = no_progress,
     identity: str | None = None,
+    certified: bool = False,
 ) -> Record:
-    """Run a claim and return its record. ``identity`` is its `key` where the caller has it already."""
+    """Run a claim and return its record.
+
+    Args:
+        claim, parameters, seed, profile: which instance.
+        progress: told of what is done.
+        identity: its `key`, where the caller has it already.
+        certified: whether to decide the claim's certificate too.
+    """
     started, clock = datetime.now(UTC), time.perf_counter()
+    result = found(claim, parameters, seed, progress)
+    certificate = _certificate(claim, progress) if certified else None
+    if certificate is not None:
+        result["verdict"] = str(worst((result["verdict"], certificate["verdict"])))
     return {
         **_instance(claim, parameters, seed, profile),
-        "key": identity or key(claim, parameters, seed),
-        **found(claim, parameters, seed, progress),
+        "key": identity or key(claim, parameters, seed, certified),
+        **result,
+        "certificate": certificate,
         "provenance": {
             **provenance(),
             "started": started.isoformat(timespec="seconds"),
@@ -64,6 +79,18 @@ def found(claim: Claim, parameters: Any, seed: int, progress: Progress = no_prog
         "checks": [plain(dataclasses.asdict(check)) for check in findings.checks],
         "table": plain(dataclasses.asdict(findings.table)),
         "data": plain(findings.data),
+    }
+
+
+def _certificate(claim: Claim, progress: Progress) -> dict[str, Any]:
+    from experiments.certificates import certify
+
+    clock = time.perf_counter()
+    statements = certify(claim.id, progress)
+    return {
+        "verdict": str(worst([statement.verdict for statement in statements])),
+        "statements": [plain(dataclasses.asdict(statement)) for statement in statements],
+        "duration": round(time.perf_counter() - clock, 3),
     }
 
 
@@ -121,7 +148,8 @@ def _is_record(value: Any) -> bool:
         return False
     names = [field.name for field in dataclasses.fields(Check)]
     return (
-        any(isinstance(check, dict) and check.get("verdict") == value["verdict"] for check in value["checks"])
+        value["verdict"] in set(Verdict)
+        and bool(value["checks"])
         and all(isinstance(check, dict) and all(name in check for name in names) for check in value["checks"])
         and all(isinstance(value["table"].get(name), list) for name in ("columns", "rows"))
         and isinstance(value["provenance"].get("duration"), (int, float))
@@ -149,8 +177,27 @@ def telling(record: Mapping[str, Any]) -> tuple[int, int]:
 
 def worst_check(record: Mapping[str, Any]) -> dict[str, Any]:
     """The check that decides the verdict: among those with it, and that tell, the one of least relative margin."""
-    deciding = [check for check in record["checks"] if check["verdict"] == record["verdict"]] or record["checks"]
+    wanted = worst([check["verdict"] for check in record["checks"]])
+    deciding = [check for check in record["checks"] if check["verdict"] == wanted]
     return min([check for check in deciding if check["informative"]] or deciding, key=_relative_margin)
+
+
+def deciding(record: Mapping[str, Any]) -> str:
+    """What decides the verdict, by name: a statement of the certificate where it is worse than every check."""
+    for statement in (record["certificate"] or {"statements": []})["statements"]:
+        if statement["verdict"] == record["verdict"] != Verdict.PROVED:
+            return str(statement["name"])
+    return str(worst_check(record)["name"])
+
+
+def certified(record: Mapping[str, Any]) -> str:
+    """How many statements of the certificate were decided, and how; empty where there is none."""
+    if record["certificate"] is None:
+        return ""
+    statements = record["certificate"]["statements"]
+    counts = Counter(statement["verdict"] for statement in statements)
+    others = [f"{count} {verdict}" for verdict, count in counts.items() if verdict != Verdict.PROVED]
+    return ", ".join([f"{counts[Verdict.PROVED]} of {len(statements)} statements proved", *others])
 
 
 def _relative_margin(check: Mapping[str, Any]) -> float:
@@ -165,6 +212,7 @@ def failed(claim: Claim, parameters: Any, seed: int, profile: str, error: str) -
         "key": key(claim, parameters, seed),
         "verdict": "failed",
         "learned": "",
+        "certificate": None,
         "error": error,
         "checks": [],
         "table": {"columns": [], "rows": []},

@@ -14,9 +14,9 @@ from typing import Any
 
 from experiments.claim import from_plain
 from experiments.claims import load
-from experiments.records import Record, draw, folder, telling, worst_check
+from experiments.records import Record, certified, deciding, draw, folder, telling
 
-VERDICT_MARKS = {"holds": "✓", "violated": "✗", "inconclusive": "?", "failed": "!"}
+VERDICT_MARKS = {"proved for this instance": "✓", "holds": "✓", "violated": "✗", "inconclusive": "?", "failed": "!"}
 
 RELATION_SIGNS = {"<=": "≤", ">=": "≥", "=": "=", "in": "in"}
 
@@ -52,8 +52,9 @@ def render_report(records: Sequence[Record], title: str, out: Path | None = None
             {
                 **record,
                 "figures": _figures(record, out),
-                "deciding": worst_check(record) if record["checks"] else None,
+                "deciding": deciding(record) if record["checks"] else None,
                 "telling": telling(record),
+                "proved": certified(record),
             }
             for record in records
         ],

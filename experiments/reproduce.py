@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import records
+from experiments.certificates import require
 from experiments.claim import Claim, Progress, Verdict
 from experiments.claims import identifier, load
 from experiments.records import Record
@@ -32,10 +33,11 @@ class Job:
     parameters: Any
     seed: int
     profile: str
+    certified: bool = False
 
     @property
     def key(self) -> str:
-        return records.key(self.claim, self.parameters, self.seed)
+        return records.key(self.claim, self.parameters, self.seed, self.certified)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,9 @@ class Event:
     record: Record | None = None
 
 
-def plan(claims: Sequence[str], profile: str, seed: int, settings: Mapping[str, str] | None = None) -> list[Job]:
+def plan(
+    claims: Sequence[str], profile: str, seed: int, settings: Mapping[str, str] | None = None, certified: bool = False
+) -> list[Job]:
     """The jobs for the named claims.
 
     Args:
@@ -57,11 +61,14 @@ def plan(claims: Sequence[str], profile: str, seed: int, settings: Mapping[str, 
         profile: ``"quick"`` or ``"full"``.
         seed: of every random draw, >= 0.
         settings: ``NAME -> text`` for a single claim, or ``CLAIM.NAME -> text``.
+        certified: whether to decide the certificates of those claims that have one.
 
     Raises:
-        InvalidInput: an unknown claim, parameter or value.
+        InvalidInput: an unknown claim, parameter or value, or nothing to certify.
+        ModuleNotFoundError: the package that certificates need is not installed.
     """
     chosen = [load(claim) for claim in dict.fromkeys(identifier(text) for text in claims)]
+    proofs = require([claim.id for claim in chosen]) if certified else set()
     values: dict[str, dict[str, str]] = {claim.id: {} for claim in chosen}
     for name, text in (settings or {}).items():
         prefix, dot, rest = name.partition(".")
@@ -74,7 +81,10 @@ def plan(claims: Sequence[str], profile: str, seed: int, settings: Mapping[str, 
         else:
             raise InvalidInput("--set", f"{name}={text}", "with several claims, write CLAIM.NAME=VALUE")
         values[target][field] = text
-    return [Job(claim, build(claim.parameters, profile, values[claim.id]), seed, profile) for claim in chosen]
+    return [
+        Job(claim, build(claim.parameters, profile, values[claim.id]), seed, profile, claim.id in proofs)
+        for claim in chosen
+    ]
 
 
 def run(
@@ -120,7 +130,8 @@ def _run_in_processes(
     done: dict[int, Record],
 ) -> None:
     arguments = [
-        (jobs[i].claim.id, jobs[i].parameters, jobs[i].seed, jobs[i].profile, out, jobs[i].key) for i in waiting
+        (jobs[i].claim.id, jobs[i].parameters, jobs[i].seed, jobs[i].profile, jobs[i].certified, out, jobs[i].key)
+        for i in waiting
     ]
     with closing(work(_run_job, arguments, workers)) as messages:
         for place, kind, content in messages:
@@ -142,11 +153,11 @@ def _failed(job: Job, error: str) -> Record:
 
 
 def _run_job(
-    claim_id: str, parameters: Any, seed: int, profile: str, out: Path, identity: str, report: Progress
+    claim_id: str, parameters: Any, seed: int, profile: str, certified: bool, out: Path, identity: str, report: Progress
 ) -> Record:
     with on_one_thread():
         claim = load(claim_id)
-        record = records.compute(claim, parameters, seed, profile, report, identity)
+        record = records.compute(claim, parameters, seed, profile, report, identity, certified)
     records.save(out, claim, record)
     return record
 

@@ -39,7 +39,7 @@ from theory.chains.stationary import stationary_law
 from theory.conditionals import ConditionalModel
 from theory.divergences import total_variation
 from theory.errors import InvalidInput
-from theory.masks import MaskLaw
+from theory.masks import Listed, MaskLaw
 from theory.memory import require_memory
 from theory.samplers.block_gibbs import block_gibbs
 from theory.samplers.systematic_scan import systematic_scan
@@ -167,7 +167,7 @@ def scan_order_laws(conditionals: ConditionalModel, orders: Sequence[Sequence[in
 
 
 def _always(sites: int, site: int) -> MaskLaw:
-    return MaskLaw(sites, ((site,),), np.ones(1), f"site {site}")
+    return Listed(sites, ((site,),), np.ones(1), f"site {site}")
 
 
 def scan_order_gap(laws: Array) -> float:

@@ -80,18 +80,28 @@ class Description:
 
 @cache
 def describe(parameters: type) -> Mapping[str, Description]:
-    """The parameters of a dataclass by name, in the order in which they are declared."""
+    """The parameters of a dataclass by name, in the order in which they are declared; other fields are left out."""
     types = typing.get_type_hints(parameters)
     return MappingProxyType(
         {
             field.name: Description(field.name, types[field.name], field.default, field.metadata["rule"])
             for field in dataclasses.fields(parameters)
+            if "rule" in field.metadata
         }
     )
 
 
 def build(parameters: type, profile: str = "quick", values: Mapping[str, Any] | None = None) -> Any:
     """An instance with the profile's defaults and the given values (text is parsed) on top, every value checked.
+
+    Raises:
+        InvalidInput: as `settings`.
+    """
+    return parameters(**settings(parameters, profile, values))
+
+
+def settings(parameters: type, profile: str = "quick", values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The value of every parameter by name: the profile's defaults, the given values (text is parsed) on top, checked.
 
     Raises:
         InvalidInput: an unknown parameter, text that cannot be read, or a value outside what is allowed.
@@ -110,7 +120,7 @@ def build(parameters: type, profile: str = "quick", values: Mapping[str, Any] | 
         if isinstance(value, str):
             value = parse(value, description.type, name)
         result[name] = check(value, description)
-    return parameters(**result)
+    return result
 
 
 def check(value: Any, description: Description) -> Any:
@@ -252,13 +262,14 @@ def _number(piece: str, text: str, name: str) -> float:
     return value
 
 
-def named(text: str, kinds: Mapping[str, type[Any]], what: str) -> Any:
+def named(text: str, kinds: Mapping[str, type[Any]], what: str, given: Mapping[str, Any] | None = None) -> Any:
     """One of several things that have options, from its name and their values: ``llada:temperature=0.7,block=32``.
 
     Args:
         text: name, and after a colon options with commas between.
         kinds: dataclasses of options by name.
         what: they are, for messages.
+        given: fields that are no options, with their values.
 
     Raises:
         InvalidInput: an unknown name or option, or a value that is not allowed; it names them.
@@ -271,7 +282,7 @@ def named(text: str, kinds: Mapping[str, type[Any]], what: str) -> Any:
     for option in values:
         if option not in known:
             raise InvalidInput(f"option of {name}", option, "one of " + (", ".join(known) or "none"))
-    return build(kinds[name], values=values)
+    return kinds[name](**(given or {}), **settings(kinds[name], values=values))
 
 
 def assignments(texts: Sequence[str], argument: str = "--set") -> dict[str, str]:

@@ -36,10 +36,9 @@ from theory.laws import (
     random_law,
     strong_clique,
 )
-from theory.masks import MaskLaw, bernoulli, k_uniform, partition, spans, uniform_ratio
+from theory.masks import MaskLaw, k_uniform
 from theory.memory import require_memory
-from theory.parameters import parse_numbers
-from theory.samplers import SAMPLERS, metropolis_hastings
+from theory.samplers import parse_sampler
 from theory.states import require_states
 
 Array = NDArray[np.float64]
@@ -158,62 +157,23 @@ def load_ising(couplings: Path, fields: Path | None) -> IsingLaw:
     return ising(matrix, 0.0 if fields is None else open_numbers(fields, "fields"))
 
 
-def build_masks(text: str, sites: int) -> MaskLaw:
-    """A mask law from its text.
-
-    ``k=2`` (uniform over the masks of two sites), ``bernoulli=0.3``, ``uniform-ratio``, ``spans=3``,
-    ``cyclic-spans=3``, ``blocks=0,1;2,3`` (a partition, in that order).
-
-    Raises:
-        InvalidInput: another text, or a value that the mask law does not allow.
-    """
-    name, _, value = text.partition("=")
-    if name == "uniform-ratio" and not value:
-        return uniform_ratio(sites)
-    if name == "blocks" and value:
-        return partition(sites, [[int(site) for site in parse_numbers(b, "masks", True)] for b in value.split(";")])
-    if name == "bernoulli" and value:
-        return bernoulli(sites, float(_single(value)))
-    if name in {"k", "spans", "cyclic-spans"} and value:
-        size = _single(value)
-        if size != int(size):
-            raise InvalidInput("masks", text, "a whole number of sites is needed")
-        return k_uniform(sites, int(size)) if name == "k" else spans(sites, int(size), name == "cyclic-spans")
-    raise InvalidInput(
-        "masks",
-        text,
-        "one of k=SIZE, bernoulli=RATIO, uniform-ratio, spans=LENGTH, cyclic-spans=LENGTH, blocks=0,1;2,3",
-    )
-
-
-def _single(value: str) -> float:
-    numbers = parse_numbers(value, "masks")
-    if len(numbers) != 1:
-        raise InvalidInput("masks", value, "one number is needed")
-    return numbers[0]
-
-
 def build_chain(law: JointLaw, sampler: str, masks: MaskLaw | None, temperature: float = 1.0) -> TransitionOperator:
     """The chain of a sampler on a law.
 
     Args:
         law: gives the conditionals.
-        sampler: a name in `theory.samplers.SAMPLERS`.
+        sampler: read by `theory.samplers.parse_sampler`.
         masks: None for single sites (all of them, in order for a systematic scan).
-        temperature: the conditionals are taken to the power 1/T; 0 is greedy. With Metropolis-Hastings only the
-            proposal is tempered, and p stays the target.
+        temperature: the conditionals are taken to the power 1/T; 0 is greedy. Where a correction keeps
+            the law, only the proposal is tempered, and p stays the target.
 
     Raises:
         InvalidInput: an unknown sampler, masks for a sampler that has none, a negative temperature.
     """
-    if sampler not in SAMPLERS:
-        raise InvalidInput("sampler", sampler, "one of " + ", ".join(SAMPLERS))
-    kind = SAMPLERS[sampler]
+    kind = parse_sampler(sampler)
     if masks is not None and kind.uses_masks == "none":
-        raise InvalidInput("masks", masks.name, f"{sampler} updates every site at once and takes no masks")
+        raise InvalidInput("masks", masks.name, f"{sampler} looks at every site and takes no masks")
     exact = TableConditionals(law)
     conditionals: ConditionalModel = exact if temperature == 1 else TemperedConditionals(exact, temperature)
     chosen = masks if masks is not None else k_uniform(law.sites, 1)
-    if sampler == "metropolis-hastings":
-        return metropolis_hastings(conditionals, chosen, target=law)
-    return kind.build(conditionals, chosen)
+    return kind.build(conditionals, chosen, law)

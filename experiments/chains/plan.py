@@ -21,7 +21,7 @@ from theory.chains.operator import MatrixOperator
 from theory.laws import JointLaw
 from theory.masks import MaskLaw
 from theory.memory import format_bytes
-from theory.samplers import SAMPLERS
+from theory.samplers import parse_sampler
 from theory.symmetry import (
     SymmetryGroup,
     find_automorphisms,
@@ -123,9 +123,10 @@ def surely_irreducible(law: JointLaw, sampler: str, masks: MaskLaw | None, tempe
     It is where every sequence has positive probability, so that every conditional is positive, and every site is
     masked sooner or later: each site can take any symbol, or keep its own.
     """
-    if temperature == 0 or not law.support.all() or sampler == "confidence-remasking":
+    kind = parse_sampler(sampler)
+    if temperature == 0 or not law.support.all() or not kind.one_class:
         return False
-    return SAMPLERS[sampler].uses_masks == "none" or masks is None or bool((masks.inclusion > 0).all())
+    return kind.uses_masks == "none" or masks is None or bool((masks.inclusion > 0).all())
 
 
 def symmetries(law: JointLaw, spec: ModelSpec | None) -> SymmetryGroup:

@@ -9,11 +9,11 @@ from typing import Any
 from experiments.chains.analysis import analyse, analyse_matrix_free
 from experiments.chains.inputs import name_of_state
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.models import build_chain, build_masks
+from experiments.chains.models import build_chain
 from experiments.chains.plan import ChainPlan, plan_chain, plan_matrix
 from theory.chains.operator import MatrixOperator
 from theory.laws import JointLaw
-from theory.masks import MaskLaw
+from theory.masks import MaskLaw, k_uniform
 from theory.memory import require_memory
 
 
@@ -49,7 +49,7 @@ def chain_record(
     """
     operator = build_chain(law, sampler, masks, temperature)
     exact_block_gibbs = sampler == "k-gibbs" and temperature == 1
-    block_masks = (masks if masks is not None else build_masks("k=1", law.sites)) if exact_block_gibbs else None
+    block_masks = (masks if masks is not None else k_uniform(law.sites, 1)) if exact_block_gibbs else None
     plan = plan_chain(law, operator, sampler, masks, temperature, spec)
     planned(plan)
     if plan.alike is None:

@@ -22,17 +22,18 @@ import networkx as nx
 import numpy as np
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.models import build_law, build_masks, used_fields
+from experiments.chains.models import build_law, used_fields
 from experiments.claim import plain
-from simulators.montecarlo import masks as drawn
 from simulators.montecarlo.coupling import grand_coupling
 from simulators.montecarlo.diagnostics import effective_sample_size, mean_with_error, split_r_hat
 from simulators.montecarlo.models import PairwiseModel, Tempered, ising_model, potts_model
-from simulators.montecarlo.samplers import SAMPLERS
+from simulators.montecarlo.samplers import simulated
 from simulators.montecarlo.simulate import Statistic, energy, magnetisation, simulate
 from theory.errors import InvalidInput
 from theory.laws import named_graph
+from theory.masks import MaskLaw, k_uniform, parse_masks, partition
 from theory.memory import require_memory
+from theory.samplers import Sampler, parse_sampler
 from theory.states import all_sequences
 
 CONVERGED = 1.01
@@ -83,36 +84,18 @@ def pairwise_model(spec: ModelSpec) -> PairwiseModel:
     return potts_model(graph, spec.symbols, spec.coupling, spec.field * np.eye(spec.symbols)[-1])
 
 
-def build_drawn_masks(text: str | None, model: PairwiseModel, sampler: str) -> drawn.Masks:
-    """Masks that are drawn without being listed, from the text that `experiments.chains.models.build_masks` reads.
+def build_masks(text: str | None, model: PairwiseModel, sampler: Sampler) -> MaskLaw:
+    """The mask law of a text, single sites where there is none.
 
-    For a systematic scan, which by default takes the sites in order, also ``colours``: sets of sites without an edge
-    between them, all redrawn at once (the two colours of a checkerboard).
+    For a systematic scan also ``colours``: sets of sites without an edge between them, all redrawn at once (the two
+    colours of a checkerboard).
 
     Raises:
-        InvalidInput: as there; ``blocks`` for a systematic scan only.
+        InvalidInput: as `theory.masks.parse_masks`.
     """
-    sites = model.sites
-    name, _, value = (text or "").partition("=")
-    if sampler == "systematic-scan":
-        if text is None:
-            return drawn.in_order(sites)
-        return drawn.in_order(sites, _colours(model) if text == "colours" else build_masks(text, sites).masks)
-    try:
-        if text is None or name == "k":
-            return drawn.k_uniform(sites, 1 if text is None else int(value))
-        if name in {"spans", "cyclic-spans"}:
-            return drawn.spans(sites, int(value), name == "cyclic-spans")
-        if name == "bernoulli":
-            return drawn.bernoulli(sites, float(value))
-    except ValueError as error:
-        if isinstance(error, InvalidInput):
-            raise
-    if text == "uniform-ratio":
-        return drawn.uniform_ratio(sites)
-    raise InvalidInput(
-        "masks", text, "one of k=SIZE, spans=LENGTH, cyclic-spans=LENGTH, bernoulli=RATIO, uniform-ratio"
-    )
+    if text == "colours" and sampler.uses_masks == "order":
+        return partition(model.sites, _colours(model))
+    return k_uniform(model.sites, 1) if text is None else parse_masks(text, model.sites)
 
 
 def _colours(model: PairwiseModel) -> list[list[int]]:
@@ -158,16 +141,15 @@ def simulation_record(
     for name, value, least in (("chains", chains, 2), ("sweeps", sweeps, 8)):
         if value < least:
             raise InvalidInput(name, value, f"at least {least} are needed")
-    if sampler not in SAMPLERS:
-        raise InvalidInput("sampler", sampler, "one of " + ", ".join(SAMPLERS))
+    kind = parse_sampler(sampler)
     used_fields(spec.model, spec.graph)
     pairwise = pairwise_model(spec)
     require_memory(64.0 * chains * pairwise.sites, "chains", chains, "the chains")
-    law_masks = build_drawn_masks(masks, pairwise, sampler)
+    law_masks = build_masks(masks, pairwise, kind)
     model = pairwise if temperature == 1 else Tempered(pairwise, temperature)
-    walk = SAMPLERS[sampler](model, law_masks)
-    moves_all = sampler in {"independent-parallel", "systematic-scan"}
-    every = 1 if moves_all else max(1, round(pairwise.sites / (law_masks.uniform_size or law_masks.size)))
+    walk = simulated(kind, model, law_masks, pairwise)
+    redrawn = {"all": pairwise.sites, "mask": law_masks.largest, "one": 1}[kind.redraws]
+    every = max(1, round(pairwise.sites / redrawn))
     record: dict[str, Statistic] = {"energy per site": _per_site(pairwise)}
     if pairwise.symbols == 2:
         record["magnetisation"] = magnetisation
@@ -182,9 +164,9 @@ def simulation_record(
         state, made = run.state, made + size
         parts.append(run.draws)
     draws = {name: np.concatenate([part[name] for part in parts], axis=1)[:, made // 2 :] for name in record}
-    exact = _exact_means(spec, pairwise, sampler, temperature)
+    exact = _exact_means(spec, pairwise, kind, temperature)
     statistics = {name: _summary(values, exact.get(name)) for name, values in draws.items()}
-    upper, reason = _coupled(pairwise, law_masks, sampler, temperature, epsilon, seed)
+    upper, reason = _coupled(pairwise, law_masks, kind, temperature, epsilon, seed)
     return {
         name: plain(value)
         for name, value in {
@@ -220,9 +202,9 @@ def _summary(draws: np.ndarray, exact: float | None) -> dict[str, Any]:
     }
 
 
-def _exact_means(spec: ModelSpec, model: PairwiseModel, sampler: str, temperature: float) -> dict[str, float]:
+def _exact_means(spec: ModelSpec, model: PairwiseModel, sampler: Sampler, temperature: float) -> dict[str, float]:
     """Means under the joint law, where its table is small and the sampler keeps it."""
-    keeps = sampler in {"k-gibbs", "systematic-scan", "metropolis-hastings"} and temperature == 1
+    keeps = sampler.keeps_target and (temperature == 1 or sampler.needs_law)
     if not keeps or model.symbols**model.sites > EXACT_STATES:
         return {}
     law = build_law(spec)
@@ -235,17 +217,17 @@ def _exact_means(spec: ModelSpec, model: PairwiseModel, sampler: str, temperatur
 
 
 def _coupled(
-    model: PairwiseModel, masks: drawn.Masks, sampler: str, temperature: float, epsilon: float, seed: int
+    model: PairwiseModel, masks: MaskLaw, sampler: Sampler, temperature: float, epsilon: float, seed: int
 ) -> tuple[int | None, str]:
     """An upper bound on the mixing time by coupling, or why there is none."""
-    single = sampler == "k-gibbs" and masks.uniform_size == 1
-    scan = sampler == "systematic-scan"
+    single = sampler.name == "k-gibbs" and masks.uniform_size == 1
+    scan = sampler.name == "systematic-scan"
     if temperature != 1 or not (single or scan):
         return None, "coupling needs single-site k-gibbs or a systematic scan, at temperature 1"
     if not model.attractive:
         return None, "coupling needs an attractive binary model (couplings >= 0)"
     # Every update of a block goes through both chains; without a phase transition they meet within some ln N sweeps.
-    blocks = 1 if masks.listed is None else len(masks.listed)
+    blocks = len(masks.masks) if scan else 1
     a_sweep = model.sites if single else 1
     longest = ceil(PATIENCE * log(model.sites + 1)) * a_sweep
     if longest * blocks * 2 * model.sites * REPLICAS > COUPLED:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
 from experiments.learned import Learning, law_errors, learn, mean_interval
 from experiments.statistics import normal_limit
 from theory.divergences import kullback_leibler
@@ -258,45 +258,53 @@ def draw_family(data: Mapping[str, Any]) -> Figure:
             panel.legend()
         axes[0].set_ylabel("n E$|\\hat\\theta - \\theta^*|^2$")
         axes[1].set_ylabel("2n E KL(p || p$_{\\hat\\theta}$) (nats)")
+        first, last = (next(row["trace"] for row in rows if row["k"] == k) for k in (sizes[0], sizes[-1]))
+        headline(
+            figure,
+            f"Masking {sizes[-1]} sites learns {first / last:.1f} times as efficiently as masking {sizes[0]}, as "
+            "tr Γ$_k$ predicts",
+        )
     return figure
 
 
 def draw_networks(data: Mapping[str, Any]) -> Figure:
-    """Error of the Transformers' laws against the number of samples."""
-    from matplotlib.ticker import LogLocator
-
+    """Error of the Transformers' laws for each mask law, with few and with many samples."""
     rows = data["networks"]
     counts = sorted({row["samples"] for row in rows})
+    kinds = list(dict.fromkeys(row["masks"] for row in rows))
     with style():
-        figure, axes = new_figure(1, 2, width=9.2, height=4.0)
+        figure, axes = new_figure(1, 2, width=9.2, height=1.6 + 0.38 * len(kinds))
+        means: dict[tuple[str, str], float] = {}
         for panel, key, label in (
             (axes[0], "decoded", "law decoded from left to right"),
             (axes[1], "scanned", "stationary law of the single-site scan"),
         ):
-            lowest = np.inf
-            for index, masks in enumerate(dict.fromkeys(row["masks"] for row in rows)):
-                groups = [[r[key] for r in rows if r["masks"] == masks and r["samples"] == n] for n in counts]
-                lowest = min(lowest, *(float(np.mean(values)) for values in groups))
-                panel.errorbar(
-                    counts,
-                    [np.mean(values) for values in groups],
-                    yerr=[2 * np.std(values, ddof=1) / np.sqrt(len(values)) for values in groups],
-                    marker=MARKERS[index % 8],
-                    color=COLOURS[index % 8],
-                    linestyle=DASHES[index % 8],
-                    capsize=2,
-                    label=masks,
-                )
-            panel.set(xscale="log", yscale="log", xlabel="training sequences n", ylabel="TV to p (bars: 2 s.e.)")
-            # Bars of few networks reach almost 0, and an axis that shows their ends would squash the marks.
-            panel.set_ylim(bottom=lowest / 2)
-            panel.set_xticks(counts, [str(n) for n in counts])
-            panel.minorticks_off()
-            panel.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-            panel.yaxis.set_major_formatter("{x:g}")
-            panel.yaxis.set_minor_formatter("{x:g}")
-            panel.set_title(label)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+            for index, n in enumerate(counts):
+                for place, masks in enumerate(kinds):
+                    values = [row[key] for row in rows if row["masks"] == masks and row["samples"] == n]
+                    means[key, masks] = float(np.mean(values))
+                    panel.errorbar(
+                        [means[key, masks]],
+                        [place + 0.12 * (index - (len(counts) - 1) / 2)],
+                        xerr=[2 * np.std(values, ddof=1) / np.sqrt(len(values))],
+                        fmt=MARKERS[index % len(MARKERS)],
+                        color=COLOURS[index % len(COLOURS)],
+                        capsize=2,
+                        label=f"n = {n} (bars: 2 s.e.)" if place == 0 else None,
+                    )
+            panel.set(xlabel="TV to p", title=label, ylim=(len(kinds) - 0.5, -0.5), xlim=(0, None))
+            panel.set_yticks(range(len(kinds)), kinds if panel is axes[0] else [])
+        widest = max(panel.get_xlim()[1] for panel in axes)
+        for panel in axes:
+            panel.set_xlim(0, widest)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(counts))
+        ends = {key: min(kinds, key=lambda masks: means[key, masks]) for key in ("decoded", "scanned")}
+        headline(
+            figure,
+            f"With n = {counts[-1]} the law decoded is nearest p after {ends['decoded']} masks "
+            f"({means['decoded', ends['decoded']]:.2f}), the law of the scan after {ends['scanned']} "
+            f"({means['scanned', ends['scanned']]:.2f})",
+        )
     return figure
 
 

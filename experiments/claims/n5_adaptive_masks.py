@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
 from experiments.learned import Learning, learn, mean_interval
 from experiments.statistics import normal_limit
 from theory.bounds.perturbation import stationary_distance_bound
@@ -318,6 +318,14 @@ def draw_strength(data: Mapping[str, Any]) -> Figure:
             axes.yaxis.set_minor_formatter("{x:g}")
             axes.axvline(0.0, color="0.6", linewidth=0.9)
             axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+        single = [row for row in data["curves"] if row["k"] == min(row["k"] for row in data["curves"])]
+        best = min(single, key=lambda row: row["trace"])
+        fast = min(single, key=lambda row: row["poincare"])
+        headline(
+            figure,
+            f"Masking what is hard to predict: k = {best['k']} learns best at λ = {best['strength']:g} and mixes "
+            f"fastest at λ = {fast['strength']:g}",
+        )
     return figure
 
 
@@ -326,7 +334,7 @@ def draw_training(data: Mapping[str, Any]) -> Figure:
     rows = data["networks"]
     counts = sorted({row["samples"] for row in rows})
     with style():
-        figure, (axes,) = new_figure(width=7.6, height=4.0)
+        figure, (axes,) = new_figure(width=5.6, height=5.6)
         for index, names in enumerate(dict.fromkeys((row["trained"], row["sampled"]) for row in rows)):
             chosen = [row for row in rows if (row["trained"], row["sampled"]) == tuple(names)]
             groups = [[row["distance"] for row in chosen if row["samples"] == n] for n in counts]
@@ -349,7 +357,18 @@ def draw_training(data: Mapping[str, Any]) -> Figure:
         axes.set(xscale="log", xlabel="training sequences n", ylabel="TV of the stationary law to p", ylim=(0, None))
         axes.set_xticks(counts, [str(n) for n in counts])
         axes.minorticks_off()
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=7)
+        right, wrong = (
+            np.mean(
+                [row["distance"] for row in rows if row["samples"] == counts[-1] and (row["exact"] > ROUNDING) == bad]
+            )
+            for bad in (False, True)
+        )
+        headline(
+            figure,
+            f"Sampled by the masks that it was trained with, a network of n = {counts[-1]} is {right:.2f} from p; by "
+            f"others {wrong:.2f}, however much it is trained",
+        )
     return figure
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
 from experiments.learned import Learning, new_network, train_network
 from experiments.statistics import PermutationTest, site_permutation_test
 from theory.conditionals import ConditionalModel, TableConditionals
@@ -160,13 +160,17 @@ def draw_pairs(data: Mapping[str, Any]) -> Figure:
                     label=f"model {index + 1}" if index < 8 else None,
                 )
             mean = np.mean(data["correlations"][name])
-            axes.set(xlabel="I($x_i$; $x_j$ | rest), exact (nats)", title=f"{name}: mean rank correlation {mean:.2f}")
+            axes.set(xlabel="I($x_i$; $x_j$ | rest), exact (nats)", title=f"{name}: {mean:.2f}")
             if name == PREDICTIONS:
                 axes.plot([0, exact.max()], [0, exact.max()], "--", color="0.3", label="predicted: equal")
                 axes.set_ylabel("E KL when $x_j$ is revealed (nats)")
             else:
                 axes.set_ylabel("attention, both directions (mean)")
         panels[2].legend(fontsize=7)
+        headline(
+            figure,
+            "Dependence of pairs of sites, as read from the network and exactly; mean rank correlation of each reading",
+        )
     return figure
 
 
@@ -183,7 +187,9 @@ def draw_correlations(data: Mapping[str, Any]) -> Figure:
         axes.set_yticks(range(len(data["correlations"])), list(data["correlations"]))
         axes.set(xlabel="rank correlation with I($x_i$; $x_j$ | rest)", xlim=(-1.02, 1.02))
         axes.set_ylim(len(data["correlations"]) - 0.5, -0.5)
-        axes.legend(fontsize=7, loc="center left")
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        means = ", ".join(f"{name} {np.mean(values):.2f}" for name, values in data["correlations"].items())
+        headline(figure, f"Rank correlation with exact dependence: {means}")
     return figure
 
 

@@ -16,7 +16,7 @@ from experiments.learned import Learning, learn, mean_interval
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, ising_on, named_graph
-from theory.masks import MaskLaw, k_uniform, uniform_ratio
+from theory.masks import Listed, MaskLaw, k_uniform, uniform_ratio
 from theory.parallel_decoding import (
     ProductKernel,
     block_update,
@@ -169,7 +169,7 @@ def _kernels(parameters: Parameters, seed: int, progress: Progress) -> list[dict
     learning = Learning(width=parameters.width, layers=parameters.layers, steps=max(parameters.steps))
     # One law of 2N sites, the present sequence and the next; the mask is always the next one.
     after = tuple(range(sites, 2 * sites))
-    masks = MaskLaw(2 * sites, (after,), np.ones(1), "next sequence")
+    masks = Listed(2 * sites, (after,), np.ones(1), "next sequence")
     rows = []
     for done, (name, target) in enumerate(targets.items()):
         pairs = JointLaw((law.probabilities[:, None] * target).reshape((2,) * (2 * sites)), name)

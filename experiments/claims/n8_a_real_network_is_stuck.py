@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
 from experiments.learned import mean_interval
 from theory.cached_conditionals import CachedConditionals
 from theory.chains import arnoldi_gaps, geometric_times
@@ -199,22 +199,27 @@ def draw_mixing(data: Mapping[str, Any]) -> Figure:
                 label=f"k = {curve['k']}, exact",
             )
             relaxation = data["relaxation"][index]
-            axes.plot(
-                np.maximum(times, 0.5),
-                distances[len(times) // 2] * np.exp(-(times - times[len(times) // 2]) / relaxation).clip(max=50),
-                linestyle=DASHES[index],
-                color=COLOURS[index],
-                label=f"slope of its relaxation time, {relaxation:.3g}",
-            )
+            # A slope only: it starts where half of the distances are behind it.
+            begin = len(times) // 2
+            predicted = distances[begin] * np.exp(-(times[begin:] - times[begin]) / relaxation)
+            label = f"decay at relaxation time {relaxation:.3g}"
+            axes.plot(times[begin:], predicted, linestyle=DASHES[index], color=COLOURS[index], label=label)
         axes.axhline(0.25, color="0.4", linewidth=0.8)
         axes.set(
             xscale="log",
             ylim=(0, 1.02),
             xlabel="steps (0 is drawn at 0.5)",
             ylabel="TV to its own stationary law",
-            title=f"Sapiens VH, DSSG, T = {data['temperature']:g}, slowest start found",
         )
-        axes.legend(fontsize=7)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        ends = ", ".join(
+            f"{relaxation:.3g} for k = {curve['k']}"
+            for curve, relaxation in zip(data["curves"], data["relaxation"], strict=True)
+        )
+        headline(
+            figure,
+            f"Sapiens VH, DSSG, T = {data['temperature']:g}, slowest start found: relaxation times (steps) {ends}",
+        )
     return figure
 
 
@@ -236,6 +241,7 @@ def draw_escapes(data: Mapping[str, Any]) -> Figure:
                 label=f"mean {data['escape']:.3g}, exact",
             )
             axes.legend()
+            headline(figure, f"Single-site Gibbs leaves the lighter mode after {data['escape']:.3g} steps in the mean")
         axes.set(xlabel="steps of single-site Gibbs", ylabel="share still in the lighter mode", ylim=(0, 1.02))
     return figure
 

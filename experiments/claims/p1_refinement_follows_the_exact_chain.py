@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
 from experiments.language.checks import Case, nearer, networks_at_most, pooled, within_own_error
 from experiments.language.exact import (
     MEASURES,
@@ -217,7 +217,7 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def draw_steps(data: Mapping[str, Any]) -> Figure:
     """Share of translations and stutter against steps."""
     with style():
-        figure, panels = new_figure(1, 2)
+        figure, panels = new_figure(1, 2, height=4.4)
         for axes, name, label in (
             (panels[0], "possible", "outputs that are translations (share)"),
             (panels[1], "stutters", "neighbours that are equal (share)"),
@@ -233,6 +233,7 @@ def draw_steps(data: Mapping[str, Any]) -> Figure:
             axes.set(xlabel="refinement steps", ylabel=label)
             axes.set_xticks(steps)
             axes.set_ylim(bottom=0)
+        panels[0].set_ylim(0, 1.02)
         first = data["rows"][0]
         place = len(data["rows"])
         label = f"w = {first['weight']:g}, {MASK_PREDICT}"
@@ -241,6 +242,15 @@ def draw_steps(data: Mapping[str, Any]) -> Figure:
         )
         draw_networks(panels[0], steps, first["recipe"]["learned"], place, f"{label}, networks", shift=0.08)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        found, recipe = (
+            np.mean(values, axis=0) for values in (first["learned"]["possible"], first["recipe"]["learned"])
+        )
+        headline(
+            figure,
+            f"w = {first['weight']:g}: the first step gives {found[0]:.0%} translations, step {len(found)} "
+            f"{found[-1]:.0%} where every position is drawn anew (exact: {first['exact']['possible'][-1]:.0%}) and "
+            f"{recipe[-1]:.0%} by mask-predict (exact: {first['recipe']['exact'][-1]:.0%})",
+        )
     return figure
 
 
@@ -264,6 +274,7 @@ def draw_first_step(data: Mapping[str, Any]) -> Figure:
                 )
         axes.set(xlabel="weight w of the first register", ylabel="share at the first step", ylim=(0, None))
         axes.legend()
+        headline(figure, "One parallel step mixes registers as Σ w$_z^l$ says, most where their weights are equal")
     return figure
 
 

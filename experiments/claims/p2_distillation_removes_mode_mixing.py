@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
 from experiments.language.checks import Case, nearer, networks_at_most, within_own_error
 from experiments.language.exact import Exact, coherent, distances, measured, stutters
 from experiments.language.study import OneLanguage, redrawing
@@ -175,6 +175,13 @@ def draw(data: Mapping[str, Any]) -> Figure:
             axes.set(xlabel="trained on", ylabel=TITLES[name])
             axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
         panels[0].legend(loc="lower right")
+        best = max(kinds, key=lambda kind: np.mean(data["kinds"][kind]["coherent"]))
+        drawn, distilled = (np.mean(data["kinds"][kind]["coherent"]) for kind in ("drawn", best))
+        headline(
+            figure,
+            f"One parallel step stays in one register in {drawn:.0%} of outputs when trained on drawn translations, in "
+            f"{distilled:.0%} when trained on one for each source ({best})",
+        )
     return figure
 
 

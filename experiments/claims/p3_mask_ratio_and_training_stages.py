@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
 from experiments.language.checks import Case, nearer, networks_at_most, within_own_error
 from experiments.language.exact import Exact, claim_memory, distances, measured, possible
 from experiments.language.study import OneLanguage, draw_networks, likeliest, redrawing
@@ -141,7 +141,7 @@ def _table(result: dict[str, Any]) -> Table:
 def draw(data: Mapping[str, Any]) -> Figure:
     """Share of translations against steps, drawn and likeliest, for each noise."""
     with style():
-        figure, panels = new_figure(1, 2)
+        figure, panels = new_figure(1, 2, height=4.2)
         for axes, kind, title in ((panels[0], "shares", "tokens drawn"), (panels[1], "greedy", "likeliest tokens")):
             for index, (name, entry) in enumerate(data["settings"].items()):
                 values = np.array(entry[kind])
@@ -155,6 +155,9 @@ def draw(data: Mapping[str, Any]) -> Figure:
             )
             axes.set_xticks(steps)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        last = {name: np.mean(entry["greedy"], axis=0)[-1] for name, entry in data["settings"].items()}
+        shares = ", ".join(f"{share:.0%} after {name} noise" for name, share in last.items())
+        headline(figure, f"Translations among the outputs of the last likeliest step: {shares}")
     return figure
 
 
@@ -174,6 +177,18 @@ def draw_loss(data: Mapping[str, Any]) -> Figure:
             axes.set_xticks(range(len(names)), names)
             axes.set(xlabel="noise in training", ylabel="-ln p of the true token (nats)", title=title)
             axes.set_ylim(bottom=0)
+        settings = data["settings"]
+        masks, own = (
+            {name: np.mean(settings[name][kind]) for name in (names[0], UNIFORM, TWICE)} for kind in ("masks", "own")
+        )
+        headline(
+            figure,
+            f"Masks alone: {masks[UNIFORM]:.2f} nats after uniform noise, {masks[names[0]]:.2f} after {names[0]}; its "
+            f"own first step: {own[TWICE]:.2f} nats with a second stage, {own[UNIFORM]:.2f} without",
+        )
+        most = max(panel.get_ylim()[1] for panel in panels)
+        for axes in panels:
+            axes.set_ylim(0, most)
     return figure
 
 

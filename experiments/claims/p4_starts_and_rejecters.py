@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
 from experiments.language.checks import Case, nearer, pooled, within_own_error
 from experiments.language.exact import (
     Exact,
@@ -202,7 +202,7 @@ def _table(result: dict[str, Any], attention: list[dict[str, float]], chains: di
 def draw_schemes(data: Mapping[str, Any]) -> Figure:
     """Translations and stutter against steps for each scheme."""
     with style():
-        figure, panels = new_figure(1, 2)
+        figure, panels = new_figure(1, 2, height=4.0)
         for axes, name in zip(panels, MEASURES, strict=True):
             for index, (scheme, entry) in enumerate(data["schemes"].items()):
                 values = np.array(entry[name])
@@ -210,7 +210,13 @@ def draw_schemes(data: Mapping[str, Any]) -> Figure:
                 draw_networks(axes, steps, values, index, scheme, shift=0.05 * (index - 1.5), joined=True)
             axes.set(xlabel="refinement steps T", ylabel=TITLES[name], ylim=(0, None))
             axes.set_xticks(steps)
-        panels[0].legend()
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        last = {scheme: np.mean(entry["possible"], axis=0)[-1] for scheme, entry in data["schemes"].items()}
+        best, worst = max(last, key=last.__getitem__), min(last, key=last.__getitem__)
+        headline(
+            figure,
+            f"After {len(steps)} steps {best} gives {last[best]:.0%} translations, {worst} {last[worst]:.0%}",
+        )
     return figure
 
 
@@ -223,6 +229,8 @@ def draw_attention(data: Mapping[str, Any]) -> Figure:
         limit = 1.1 * np.nanmax([*other, *repeated])
         axes.plot([0, limit], [0, limit], "--", color=COLOURS[7], label="no difference")
         axes.plot(other, repeated, MARKERS[0], color=COLOURS[1], label="networks")
+        less = sum(here < there for here, there in zip(repeated, other, strict=True))
+        headline(figure, f"In {less} of {len(entries)} networks repeated neighbours see each other less than others do")
         axes.set(xlabel="attention between other neighbours", ylabel="attention between repeated neighbours")
         axes.set(xlim=(0, limit), ylim=(0, limit))
         axes.legend()

@@ -37,6 +37,7 @@ OPTIONAL = {
     "cryptography": "sweeps",
     "pandas": "sweeps",
     "pyarrow": "sweeps",
+    "flint": "certify",
     "flax": "simulators",
     "jax": "simulators",
     "optax": "simulators",

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from experiments.chains.model_spec import ModelSpec
 from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
+from experiments.cli.registries import Registered, sampler_names
 from theory.parameters import describe
 
 
@@ -30,16 +31,17 @@ from theory.parameters import describe
 @click.option("--normalise", is_flag=True, help="With --transition: divide every row by its sum, whatever that is.")
 @click.option(
     "--sampler",
+    cls=Registered,
+    names=sampler_names,
     default="k-gibbs",
     show_default=True,
-    help="k-gibbs, systematic-scan, independent-parallel, k-parallel, confidence-remasking or metropolis-hastings.",
 )
-@click.option("--k", type=int, default=None, help="Mask size; short for --masks k=K.  [default: 1]")
+@click.option("--k", type=int, default=None, help="Mask size; short for --masks k-uniform:k=K.  [default: 1]")
 @click.option(
     "--masks",
     default=None,
     metavar="LAW",
-    help="k=2, bernoulli=0.3, uniform-ratio, spans=3, cyclic-spans=3 or blocks=0,1;2,3 (in order for a scan).",
+    help="k-uniform:k=2, bernoulli:ratio=0.3, uniform-ratio, spans:length=3,periodic=true or blocks:of=0+1/2+3.",
 )
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Conditionals^(1/T); 0 is greedy.")
 @click.option("--epsilon", type=float, default=0.25, show_default=True, help="Total variation that counts as mixed.")
@@ -142,11 +144,12 @@ def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
 def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The record, and what it is about."""
     from experiments.chains.inputs import load_network, load_transition
-    from experiments.chains.models import build_law, build_masks, load_ising
+    from experiments.chains.models import build_law, load_ising
     from experiments.chains.plan import ChainPlan
     from experiments.chains.record import chain_record, matrix_record
     from experiments.cli.output import say
     from theory.laws import JointLaw, load_table
+    from theory.masks import parse_masks
 
     def planned(plan: ChainPlan) -> None:
         if options["explain"]:
@@ -171,8 +174,8 @@ def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         spec = ModelSpec(**{name: options[name] for name in _LAW})
         law = build_law(spec)
     sampler = options["sampler"]
-    text = options["masks"] if options["k"] is None else f"k={options['k']}"
-    masks = None if text is None else build_masks(text, law.sites)
+    text = options["masks"] if options["k"] is None else f"k-uniform:k={options['k']}"
+    masks = None if text is None else parse_masks(text, law.sites)
     found = chain_record(
         law,
         sampler,
@@ -202,7 +205,7 @@ def _simulate(options: dict[str, Any]) -> None:
     from experiments.cli.output import say, show_json, show_table
     from experiments.report import format_number
 
-    text = options["masks"] if options["k"] is None else f"k={options['k']}"
+    text = options["masks"] if options["k"] is None else f"k-uniform:k={options['k']}"
     found = simulation_record(
         ModelSpec(**{name: options[name] for name in _LAW}),
         options["sampler"],

@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     help="Folder for records, figures and report.html.",
 )
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes; by default one per CPU.")
+@click.option(
+    "--certify",
+    is_flag=True,
+    help="Also prove C2, C3, C5, C6, C8 and C9 on rational laws, in exact and ball arithmetic (extra certify).",
+)
 @click.option("--fresh", is_flag=True, help="Compute again what the folder already holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records as JSON on standard output.")
 def reproduce(
@@ -48,6 +53,7 @@ def reproduce(
     seed: int,
     out: Path,
     workers: int | None,
+    certify: bool,
     fresh: bool,
     as_json: bool,
 ) -> int:
@@ -76,7 +82,7 @@ def reproduce(
                 "sapiens 1.0.5.",
                 err=True,
             )
-    jobs = plan(chosen, profile, seed, assignments(settings))
+    jobs = plan(chosen, profile, seed, assignments(settings), certify)
     with Display() as display:
         try:
             records = run(jobs, out, workers or cpus(), fresh, _Progress(display, jobs).show)
@@ -96,7 +102,10 @@ def reproduce(
 
 
 def _brief(record: Record) -> dict[str, object]:
-    return {name: record[name] for name in ("claim", "name", "verdict", "learned", "parameters", "checks", "key")}
+    return {
+        name: record[name]
+        for name in ("claim", "name", "verdict", "learned", "parameters", "checks", "certificate", "key")
+    }
 
 
 class _Progress:
@@ -123,20 +132,29 @@ class _Progress:
 
 
 def _print_table(records: Sequence[Record]) -> None:
+    from experiments.claim import Verdict
     from experiments.cli.output import show_table, text_of
-    from experiments.records import telling, worst_check
+    from experiments.records import certified, deciding, telling
     from experiments.report import VERDICT_MARKS
 
-    colours = {"holds": "green", "violated": "red", "failed": "red", "inconclusive": "yellow"}
+    colours = {
+        Verdict.HOLDS: "green",
+        Verdict.PROVED: "green",
+        Verdict.VIOLATED: "red",
+        "failed": "red",
+        Verdict.INCONCLUSIVE: "yellow",
+    }
     rows = []
     for record in records:
         verdict = record["verdict"]
         if not record["checks"]:
             found = record["error"]
-        elif verdict == "holds":
+        elif verdict in (Verdict.HOLDS, Verdict.PROVED):
             found = record["learned"] or record["title"]
         else:
-            found = f"{record['title']}: {worst_check(record)['name']}"
+            found = f"{record['title']}: {deciding(record)}"
+        if proof := certified(record):
+            found += f" Certificate: {proof}."
         rows.append(
             (
                 record["claim"],

@@ -29,7 +29,12 @@ def _corpus(command: Callable[..., Any]) -> Callable[..., Any]:
 @text.command()
 @click.argument("folder", type=WrittenFolder())
 @_corpus
-@click.option("--masks", default="uniform-ratio", show_default=True, help="uniform-ratio, 0.15, 15%, k=3 or span=4.")
+@click.option(
+    "--masks",
+    default="uniform-ratio",
+    show_default=True,
+    help="uniform-ratio, bernoulli:ratio=0.15, k-uniform:k=3 or spans:length=4.",
+)
 @click.option("--steps", default=1500, show_default=True, help="Optimiser steps.")
 @click.option("--batch", default=64, show_default=True, help="Windows of each step.")
 @click.option("--window", default=32, show_default=True, help="Characters of a window.")
@@ -64,11 +69,11 @@ def train(
     """Train a model into FOLDER. The same command goes on where an earlier one was stopped."""
     from experiments.cli.output import say
     from experiments.cli.progress import progress
-    from simulators.gmlm.masking import parse_masks
     from simulators.gmlm.text.corpus import Vocabulary, read_corpus, split
     from simulators.gmlm.text.model import train_text
     from simulators.gmlm.training import TrainingSettings
     from simulators.gmlm.transformer import TransformerConfig
+    from theory.masks import parse_masks
 
     content = read_corpus(corpus)
     vocabulary = Vocabulary.of(split(content, window, validation)[0])

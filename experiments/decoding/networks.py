@@ -23,6 +23,7 @@ from theory.decoding.tables import ConditionalTables, FunctionPredictor
 from theory.errors import InvalidInput
 from theory.laws import JointLaw
 from theory.laws.length import SequenceLaw
+from theory.masks import uniform_ratio
 from theory.parameters import named, parameter
 
 HELD_OUT = 128
@@ -103,7 +104,6 @@ def train_on_law(
     """
     from simulators.gmlm.data import DataSource, FixedData
     from simulators.gmlm.induced import adapter, induced_conditionals
-    from simulators.gmlm.masking import UniformRatio
 
     asked: Training = named(text, TRAININGS, "network")
     learning = Learning(asked.network, asked.width, asked.layers, asked.steps, asked.batch, asked.rate)
@@ -111,7 +111,7 @@ def train_on_law(
     source: DataSource = Samples(law)
     if asked.samples:
         source = FixedData(law.sample(asked.samples, np.random.default_rng((seed, asked.samples))), law.symbols)
-    train_on(network, source, UniformRatio(law.sites), learning, seed, report)
+    train_on(network, source, uniform_ratio(law.sites), learning, seed, report)
     if isinstance(law, JointLaw):
         return ConditionalTables(induced_conditionals(network))
     return FunctionPredictor(law.sites, law.symbols, adapter(network, PART_ROWS, 32).probabilities)

@@ -31,7 +31,9 @@ from theory.decoding.sampling import sample
 from theory.decoding.tables import FunctionPredictor
 from theory.errors import InvalidInput
 from theory.files import write_atomically
+from theory.masks import k_uniform
 from theory.parameters import parameter
+from theory.samplers import parse_sampler
 
 Tokens = NDArray[np.int64]
 Say = Callable[[int, int, str], None]
@@ -49,7 +51,7 @@ class Plan:
     """How a sampler is run; everything that decides the draws.
 
     Attributes:
-        sampler: one of `simulators.montecarlo.samplers.SAMPLERS`.
+        sampler: read by `theory.samplers.parse_sampler`.
         size: mask size k.
         temperature: of the conditionals.
         chains, steps, every: B, steps of each chain, and steps between recorded draws.
@@ -162,10 +164,7 @@ def _itself(position: Any) -> Any:
 
 
 def _check(region: Region, plan: Plan) -> int:
-    from simulators.montecarlo.samplers import SAMPLERS
-
-    if plan.sampler not in SAMPLERS:
-        raise InvalidInput("--sampler", plan.sampler, "one of " + ", ".join(SAMPLERS))
+    parse_sampler(plan.sampler)
     if plan.size > region.sites:
         raise InvalidInput("--k", plan.size, f"{region.sites} sites may change: 1..{region.sites}")
     if plan.steps % plan.every or plan.steps // plan.every < 8:
@@ -180,16 +179,16 @@ def _sampler(region: Region, plan: Plan) -> tuple[Any, Callable[[Any], float] | 
     import jax
 
     from simulators.masked_lm.simulated import NetworkModel, PseudoLikelihood
-    from simulators.montecarlo.masks import in_order, k_uniform
     from simulators.montecarlo.models import Tempered
-    from simulators.montecarlo.samplers import SAMPLERS, State, metropolis_hastings
+    from simulators.montecarlo.samplers import State, simulated
 
     plain = NetworkModel(region)
     model = plain if plan.temperature == 1 else Tempered(plain, plan.temperature)
-    masks = in_order(region.sites) if plan.sampler == "systematic-scan" else k_uniform(region.sites, plan.size)
-    if plan.sampler != "metropolis-hastings":
-        return SAMPLERS[plan.sampler](model, masks), None
-    sampler = metropolis_hastings(model, masks, PseudoLikelihood(region))
+    kind = parse_sampler(plan.sampler)
+    masks = k_uniform(region.sites, 1 if kind.uses_masks == "order" else plan.size)
+    if not kind.needs_law:
+        return simulated(kind, model, masks), None
+    sampler = simulated(kind, model, masks, PseudoLikelihood(region))
 
     def rate(position: Any) -> float:
         state, accepted = State(jax.numpy.asarray(position, dtype=jax.numpy.int32)), []

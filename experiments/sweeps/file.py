@@ -8,7 +8,7 @@ name = "first"             # or ["first", "coarse"]: find the cells again by it
 [set]
 coupling = "0:2:0.1"       # as on the command line
 sites = [4, 6, 8]          # or a list of values
-masks = ["blocks=0,1;2,3"]
+masks = ["blocks:of=0+1/2+3"]
 """
 
 from __future__ import annotations

@@ -34,10 +34,10 @@ from flax import nnx
 from numpy.typing import NDArray
 
 from simulators.gmlm.data import DataSource
-from simulators.gmlm.masking import MaskSource
 from simulators.gmlm.networks import MaskedNetwork
 from simulators.snapshots import load_snapshot, read_plain, require_same, save_snapshot
 from theory.errors import InvalidInput
+from theory.masks import AdaptiveMaskLaw, MaskLaw
 
 Report = Callable[[int, float], None]
 """Called with the number of steps that are done and the mean loss since the last call."""
@@ -188,7 +188,7 @@ def compiled_step(
 
 
 def draw_batch(
-    data: DataSource, masks: MaskSource, settings: TrainingSettings, step: int
+    data: DataSource, masks: MaskLaw | AdaptiveMaskLaw, settings: TrainingSettings, step: int
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
     """Sequences and masks of one step, a function of (settings.seed, step); shapes [B, N]."""
     generator = np.random.default_rng((settings.seed, step))
@@ -199,7 +199,7 @@ def draw_batch(
 def train(
     network: MaskedNetwork,
     data: DataSource,
-    masks: MaskSource,
+    masks: MaskLaw | AdaptiveMaskLaw,
     settings: TrainingSettings,
     *,
     folder: Path | None = None,
@@ -304,7 +304,7 @@ def _copied(parameters: nnx.State) -> nnx.State:
     return jax.tree.map(lambda leaf: jnp.asarray(np.array(leaf), dtype=leaf.dtype), parameters)
 
 
-def _check_sizes(network: MaskedNetwork, data: DataSource, masks: MaskSource) -> None:
+def _check_sizes(network: MaskedNetwork, data: DataSource, masks: MaskLaw | AdaptiveMaskLaw) -> None:
     if (data.sites, data.symbols) != (network.sites, network.symbols):
         raise InvalidInput(
             "data",

@@ -28,10 +28,11 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from simulators.montecarlo.draws import draw_with
-from simulators.montecarlo.masks import Masks
+from simulators.montecarlo.masks import padded
 from simulators.montecarlo.models.model import fill
 from simulators.montecarlo.models.pairwise import PairwiseModel
 from theory.errors import InvalidInput
+from theory.masks import MaskLaw
 
 
 class NotCoalesced(RuntimeError):
@@ -75,7 +76,7 @@ class Coalescence(NamedTuple):
 
 
 def grand_coupling(
-    model: PairwiseModel, key: jax.Array, replicas: int, steps: int, blocks: Masks | None = None
+    model: PairwiseModel, key: jax.Array, replicas: int, steps: int, blocks: MaskLaw | None = None
 ) -> Coalescence:
     """Coalescence times of the chains from top and bottom.
 
@@ -84,8 +85,8 @@ def grand_coupling(
         key: a key of `jax.random.key`.
         replicas: R.
         steps: give up after so many.
-        blocks: None for random single-site updates (k-Gibbs with k = 1), one site a step; else listed independent
-            blocks (`simulators.montecarlo.masks.in_order`): one step is a systematic scan of them.
+        blocks: None for random single-site updates (k-Gibbs with k = 1), one site a step; else a law of
+            masks without an edge inside: one step is a systematic scan of its list.
 
     Raises:
         InvalidInput: a model that is not attractive, or blocks whose sites are not independent.
@@ -93,13 +94,13 @@ def grand_coupling(
     _require_monotone(model, blocks)
     if replicas < 1 or steps < 1:
         raise InvalidInput("replicas, steps", (replicas, steps), "both must be at least 1")
-    listed = None if blocks is None else jnp.asarray(blocks.listed)
+    listed = None if blocks is None else jnp.asarray(padded(blocks.masks, blocks.sites))
     keys = jax.random.split(key, replicas)
     return Coalescence(np.asarray(_forward(keys, listed, steps, model=model), dtype=np.int64), steps)
 
 
 def perfect_samples(
-    model: PairwiseModel, key: jax.Array, count: int, blocks: Masks | None = None, max_steps: int = 2**20
+    model: PairwiseModel, key: jax.Array, count: int, blocks: MaskLaw | None = None, max_steps: int = 2**20
 ) -> NDArray[np.int32]:
     """Independent exact draws from p by coupling from the past, shape [count, N].
 
@@ -115,7 +116,7 @@ def perfect_samples(
     _require_monotone(model, blocks)
     if count < 1 or max_steps < 1:
         raise InvalidInput("count, max_steps", (count, max_steps), "both must be at least 1")
-    listed = None if blocks is None else jnp.asarray(blocks.listed)
+    listed = None if blocks is None else jnp.asarray(padded(blocks.masks, blocks.sites))
     keys = jax.random.split(key, count)
     for doubling in range(ceil(log2(max_steps)) + 1):
         start = min(2**doubling, max_steps)
@@ -127,14 +128,14 @@ def perfect_samples(
     raise NotCoalesced(f"{count - met} of {count} replicas had not met after {max_steps} steps from the past")
 
 
-def _require_monotone(model: PairwiseModel, blocks: Masks | None) -> None:
+def _require_monotone(model: PairwiseModel, blocks: MaskLaw | None) -> None:
     if not isinstance(model, PairwiseModel) or not model.attractive:
         raise InvalidInput("model", model, "a binary pairwise model with couplings >= 0 is needed")
     if blocks is None:
         return
-    if blocks.sites != model.sites or blocks.listed is None:
-        raise InvalidInput("blocks", f"over {blocks.sites} sites", f"listed blocks over {model.sites} sites are needed")
-    if not all(model.independent([int(site) for site in row if site < model.sites]) for row in blocks.listed):
+    if blocks.sites != model.sites:
+        raise InvalidInput("blocks", f"over {blocks.sites} sites", f"blocks over {model.sites} sites are needed")
+    if not all(model.independent(mask) for mask in blocks.masks):
         raise InvalidInput("blocks", "with an edge inside one", "the sites of a block must be independent")
 
 

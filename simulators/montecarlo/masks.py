@@ -1,55 +1,50 @@
-"""Mask laws that can be drawn from without listing every mask.
+"""Drawing masks inside compiled code, for any mask law of `theory.masks`.
 
-A drawn mask is an int32 array [K] of ascending sites, padded at the end with N, where K is the largest mask size.
+A drawn mask is an int32 array [K] of ascending sites, padded at the end with N, where K is the largest mask size. A law
+is drawn from through its list, unless a rule is registered for its class with `drawing.register`: those draw at sizes
+where no list fits.
 
 Legend: ``N`` sites, ``K`` largest mask size, ``M`` listed masks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import singledispatch
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from theory import masks as exact
-from theory.errors import InvalidInput
-from theory.states import check_sites
+from theory.masks import Bernoulli, BySize, KUniform, MaskLaw, Spans, UniformRatio
 
 FLOYD_LIMIT = 64
 """Up to this mask size a uniform subset is drawn in O(k^2), independent of N; above it by a random permutation."""
 
-
-class Masks(NamedTuple):
-    """A mask law.
-
-    Attributes:
-        sites: N.
-        size: K.
-        draw: from a random key to a mask.
-        uniform_size: k where the law is uniform over all masks of size k, else None.
-        listed: every mask in order, [M, K], where they are listed, else None.
-    """
-
-    sites: int
-    size: int
-    draw: Callable[[jax.Array], jax.Array]
-    uniform_size: int | None = None
-    listed: NDArray[np.int32] | None = None
+Draw = Callable[[jax.Array], jax.Array]
+"""From a random key to a mask."""
 
 
-def k_uniform(sites: int, size: int) -> Masks:
-    """Uniform over the subsets of ``size`` sites (as `theory.masks.k_uniform`, for any N).
+@singledispatch
+def drawing(law: MaskLaw) -> Draw:
+    """How masks of a law are drawn.
 
     Raises:
-        InvalidInput: ``size`` outside 1..N.
+        ExceedsMemory: a law without a rule of its own, whose list does not fit.
     """
-    _check(sites)
-    if not 1 <= size <= sites:
-        raise InvalidInput("k", size, f"the mask size must lie in 1..{sites}")
+    table = jnp.asarray(padded(law.masks, law.sites))
+    bounds = jnp.asarray(np.cumsum(law.probabilities)[:-1], dtype=float)
+
+    def draw(key: jax.Array) -> jax.Array:
+        return table[jnp.searchsorted(bounds, jax.random.uniform(key, (), bounds.dtype), side="right")]
+
+    return draw
+
+
+@drawing.register
+def _k_uniform(law: KUniform) -> Draw:
+    sites, size = law.sites, law.k
 
     def floyd(key: jax.Array) -> jax.Array:
         """Floyd's algorithm: for j = N-k .. N-1 take a uniform t in 0..j, or j itself where t is taken already."""
@@ -66,78 +61,44 @@ def k_uniform(sites: int, size: int) -> Masks:
         return jnp.sort(jax.random.permutation(key, sites)[:size]).astype(jnp.int32)
 
     if size == sites:
-        return Masks(sites, size, lambda key: jnp.arange(sites, dtype=jnp.int32), size)
-    return Masks(sites, size, floyd if size <= FLOYD_LIMIT else permuted, size)
+        return lambda key: jnp.arange(sites, dtype=jnp.int32)
+    return floyd if size <= FLOYD_LIMIT else permuted
 
 
-def spans(sites: int, length: int, periodic: bool = False) -> Masks:
-    """A contiguous span of ``length`` sites, its start uniform (as `theory.masks.spans`).
-
-    Raises:
-        InvalidInput: ``length`` outside 1..N.
-    """
-    _check(sites)
-    if not 1 <= length <= sites:
-        raise InvalidInput("length", length, f"the span length must lie in 1..{sites}")
-    starts = sites if periodic and length < sites else sites - length + 1
-
+@drawing.register
+def _spans(law: Spans) -> Draw:
     def draw(key: jax.Array) -> jax.Array:
-        span = jax.random.randint(key, (), 0, starts) + jnp.arange(length, dtype=jnp.int32)
-        return jnp.sort(span % sites)
+        span = jax.random.randint(key, (), 0, law.count) + jnp.arange(law.length, dtype=jnp.int32)
+        return jnp.sort(span % law.sites)
 
-    return Masks(sites, length, draw)
-
-
-def bernoulli(sites: int, ratio: float) -> Masks:
-    """Every site masked independently with probability ``ratio``; the mask may be empty.
-
-    Raises:
-        InvalidInput: ``ratio`` outside (0, 1].
-    """
-    _check(sites)
-    if not 0 < ratio <= 1:
-        raise InvalidInput("ratio", ratio, "the mask ratio must lie in (0, 1]")
-    return Masks(sites, sites, lambda key: _where(jax.random.uniform(key, (sites,)) < ratio))
+    return draw
 
 
-def uniform_ratio(sites: int) -> Masks:
-    """r ~ U(0, 1), then every site masked with probability r."""
-    _check(sites)
+@drawing.register
+def _bernoulli(law: Bernoulli) -> Draw:
+    return lambda key: _where(jax.random.uniform(key, (law.sites,)) < law.ratio)
 
+
+@drawing.register
+def _uniform_ratio(law: UniformRatio) -> Draw:
     def draw(key: jax.Array) -> jax.Array:
-        values = jax.random.uniform(key, (sites + 1,))
+        values = jax.random.uniform(key, (law.sites + 1,))
         return _where(values[1:] < values[0])
 
-    return Masks(sites, sites, draw)
+    return draw
 
 
-def from_law(law: exact.MaskLaw) -> Masks:
-    """Any listed mask law of the theory."""
-    table = jnp.asarray(padded(law.masks, law.sites))
-    bounds = jnp.asarray(np.cumsum(law.probabilities)[:-1], dtype=float)
-
-    def draw(key: jax.Array) -> jax.Array:
-        return table[jnp.searchsorted(bounds, jax.random.uniform(key, (), bounds.dtype), side="right")]
-
-    return Masks(law.sites, table.shape[1], draw, law.uniform_size, np.asarray(table))
-
-
-def in_order(sites: int, blocks: Sequence[Iterable[int]] | None = None) -> Masks:
-    """Blocks for a systematic scan, in this order; by default the single sites 0..N-1.
-
-    Raises:
-        InvalidInput: no block, an empty one, or a site that does not exist.
-    """
-    _check(sites)
-    chosen = [(i,) for i in range(sites)] if blocks is None else [check_sites(b, sites, "block") for b in blocks]
-    if not chosen or min(map(len, chosen)) == 0:
-        raise InvalidInput("blocks", chosen, "at least one block is needed, and none may be empty")
-    table = padded(chosen, sites)
+@drawing.register
+def _by_size(law: BySize) -> Draw:
+    bounds, largest = jnp.asarray(np.cumsum(law.size_law)[:-1], dtype=float), max(law.largest, 1)
 
     def draw(key: jax.Array) -> jax.Array:
-        return jnp.asarray(table)[jax.random.randint(key, (), 0, len(table))]
+        size_key, site_key = jax.random.split(key)
+        size = jnp.searchsorted(bounds, jax.random.uniform(size_key, (), bounds.dtype), side="right")
+        rank = jax.random.permutation(site_key, law.sites)
+        return _where(rank < size)[:largest]
 
-    return Masks(sites, table.shape[1], draw, None, table)
+    return draw
 
 
 def padded(masks: Sequence[Sequence[int]], sites: int) -> NDArray[np.int32]:
@@ -150,8 +111,3 @@ def padded(masks: Sequence[Sequence[int]], sites: int) -> NDArray[np.int32]:
 
 def _where(hidden: jax.Array) -> jax.Array:
     return jnp.nonzero(hidden, size=hidden.shape[0], fill_value=hidden.shape[0])[0].astype(jnp.int32)
-
-
-def _check(sites: int) -> None:
-    if sites < 1:
-        raise InvalidInput("sites", sites, "at least 1 site is needed")

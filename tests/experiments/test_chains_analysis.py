@@ -9,16 +9,16 @@ import quantecon
 from experiments.chains.analysis import analyse
 from experiments.chains.curve import draw_curve
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.models import build_chain, build_law, build_masks
+from experiments.chains.models import build_chain, build_law
 from theory.conditionals import TableConditionals
 from theory.laws import JointLaw, parity_law, product_law
-from theory.masks import k_uniform
+from theory.masks import k_uniform, parse_masks
 from theory.samplers import SAMPLERS, block_gibbs, independent_parallel
 
 
 def record_of(spec: ModelSpec, sampler: str = "k-gibbs", masks: str | None = None, temperature: float = 1.0, **options):
     law = build_law(spec)
-    chosen = None if masks is None else build_masks(masks, law.sites)
+    chosen = None if masks is None else parse_masks(masks, law.sites)
     chain = build_chain(law, sampler, chosen, temperature)
     return analyse(law, chain, block_masks=chosen if sampler == "k-gibbs" and temperature == 1 else None, **options)
 
@@ -32,7 +32,7 @@ def brute_force_mixing_time(matrix: np.ndarray, epsilon: float = 0.25) -> int:
 
 
 def test_the_known_mixing_time_of_the_ising_ring() -> None:
-    record = record_of(ModelSpec("ising", sites=8, coupling=0.5, field=0.1), masks="k=1")
+    record = record_of(ModelSpec("ising", sites=8, coupling=0.5, field=0.1), masks="k-uniform:k=1")
     assert record["states"] == 256
     assert record["mixing_time"] == 44
     assert record["reversible"] is True
@@ -108,7 +108,7 @@ def test_greedy_decoding_is_a_map_with_fixed_points_and_cycles() -> None:
 
 
 def test_the_curve_is_drawn_with_labels() -> None:
-    record = record_of(ModelSpec("ising", sites=4, field=0.1), masks="k=1", curve=True)
+    record = record_of(ModelSpec("ising", sites=4, field=0.1), masks="k-uniform:k=1", curve=True)
     figure = draw_curve(record, "title")
     (axes,) = figure.axes
     assert axes.get_xlabel() == "steps t"

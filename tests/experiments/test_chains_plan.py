@@ -11,35 +11,35 @@ import pytest
 from experiments.chains import plan as chain_plan
 from experiments.chains.analysis import analyse, analyse_matrix_free
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.models import build_chain, build_law, build_masks
+from experiments.chains.models import build_chain, build_law
 from experiments.chains.plan import DENSE_STATES, ChainPlan, plan_chain, surely_irreducible
 from experiments.cli import main
 from theory.chains import DenseOperator, TransitionOperator
 from theory.laws import JointLaw, parity_law
-from theory.masks import MaskLaw, k_uniform
+from theory.masks import Listed, MaskLaw, k_uniform, parse_masks
 
 RING = ModelSpec("ising", sites=8, coupling=0.5, field=0.1)
 SMALL_RING = ModelSpec("ising", sites=6, coupling=0.5, field=0.1)
 CASES = [
-    (RING, "k-gibbs", "k=1"),
-    (RING, "k-gibbs", "k=3"),
-    (RING, "k-gibbs", "bernoulli=0.3"),
-    (SMALL_RING, "k-parallel", "k=2"),
-    (SMALL_RING, "metropolis-hastings", "k=2"),
+    (RING, "k-gibbs", "k-uniform:k=1"),
+    (RING, "k-gibbs", "k-uniform:k=3"),
+    (RING, "k-gibbs", "bernoulli:ratio=0.3"),
+    (SMALL_RING, "k-parallel", "k-uniform:k=2"),
+    (SMALL_RING, "metropolis-hastings", "k-uniform:k=2"),
     (RING, "independent-parallel", None),
     (RING, "systematic-scan", None),
-    (ModelSpec("potts", sites=5, symbols=3, coupling=0.4), "k-gibbs", "k=2"),
-    (ModelSpec("strong-clique", sites=8, clique=4, coupling=0.3, field=0.05), "k-gibbs", "k=2"),
-    (ModelSpec("random-ising", sites=7, coupling=0.3, seed=2), "k-gibbs", "k=1"),
-    (ModelSpec("random", sites=4, symbols=3, seed=1), "k-gibbs", "k=1"),
-    (ModelSpec("hmm", sites=6, coupling=0.8), "k-parallel", "k=3"),
+    (ModelSpec("potts", sites=5, symbols=3, coupling=0.4), "k-gibbs", "k-uniform:k=2"),
+    (ModelSpec("strong-clique", sites=8, clique=4, coupling=0.3, field=0.05), "k-gibbs", "k-uniform:k=2"),
+    (ModelSpec("random-ising", sites=7, coupling=0.3, seed=2), "k-gibbs", "k-uniform:k=1"),
+    (ModelSpec("random", sites=4, symbols=3, seed=1), "k-gibbs", "k-uniform:k=1"),
+    (ModelSpec("hmm", sites=6, coupling=0.8), "k-parallel", "k-uniform:k=3"),
 ]
 NO_SYMMETRY = ("random", "random-ising")
 
 
 def chain_of(spec: ModelSpec, sampler: str, text: str | None) -> tuple[JointLaw, TransitionOperator, MaskLaw | None]:
     law = build_law(spec)
-    masks = None if text is None else build_masks(text, law.sites)
+    masks = None if text is None else parse_masks(text, law.sites)
     return law, build_chain(law, sampler, masks), masks
 
 
@@ -108,7 +108,7 @@ def test_one_start_per_orbit_gives_the_worst_case_over_all_starts(
 
 
 def test_few_states_are_analysed_densely() -> None:
-    law, operator, masks = chain_of(RING, "k-gibbs", "k=1")
+    law, operator, masks = chain_of(RING, "k-gibbs", "k-uniform:k=1")
     plan = plan_chain(law, operator, "k-gibbs", masks, 1.0, RING)
     assert (plan.method, plan.alike) == ("dense", None)
     assert "256 states are few" in plan.reason
@@ -117,7 +117,7 @@ def test_few_states_are_analysed_densely() -> None:
 
 @pytest.mark.usefixtures("few_states_are_many")
 def test_a_chain_that_may_be_reducible_falls_back_to_its_matrix() -> None:
-    law, operator, masks = chain_of(RING, "confidence-remasking", "k=2")
+    law, operator, masks = chain_of(RING, "confidence-remasking", "k-uniform:k=2")
     plan = plan_chain(law, operator, "confidence-remasking", masks, 1.0, RING)
     assert plan.method == "dense"
     assert "irreducible" in plan.reason
@@ -130,13 +130,13 @@ def test_irreducibility_is_claimed_only_where_it_is_sure(sampler: str) -> None:
     assert surely_irreducible(law, sampler, k_uniform(8, 2), 1.0)
     assert not surely_irreducible(law, sampler, k_uniform(8, 2), 0.0)  # greedy
     assert not surely_irreducible(parity_law(8), sampler, k_uniform(8, 2), 1.0)  # zeros
-    first = MaskLaw(8, ((0, 1),), np.ones(1), "two sites only")
+    first = Listed(8, ((0, 1),), np.ones(1), "two sites only")
     assert not surely_irreducible(law, sampler, first, 1.0)
     assert surely_irreducible(law, "independent-parallel", first, 1.0)  # masks do not matter to it
 
 
 def test_a_mixing_time_beyond_the_budget_is_left_out_with_the_reason() -> None:
-    law, operator, _ = chain_of(RING, "k-gibbs", "k=1")
+    law, operator, _ = chain_of(RING, "k-gibbs", "k-uniform:k=1")
     record = analyse_matrix_free(law, operator, np.arange(law.states), budget=0.0)
     assert record["mixing_time"] is None
     assert record["mixing_time_certain"] is False
@@ -148,7 +148,7 @@ def test_a_mixing_time_beyond_the_budget_is_left_out_with_the_reason() -> None:
 def test_without_a_symmetry_of_the_law_every_state_is_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain_plan, "DENSE_STATES", 4)
     spec = ModelSpec("random", sites=4, seed=2)
-    law, operator, masks = chain_of(spec, "k-gibbs", "k=1")
+    law, operator, masks = chain_of(spec, "k-gibbs", "k-uniform:k=1")
     plan = plan_chain(law, operator, "k-gibbs", masks, 1.0, spec)
     assert plan.alike is not None
     assert np.array_equal(plan.alike, np.arange(16))
@@ -217,7 +217,7 @@ def test_a_plan_reads_in_words() -> None:
 @pytest.mark.usefixtures("few_states_are_many")
 @pytest.mark.parametrize("sampler", ["k-gibbs", "independent-parallel"])
 def test_the_curve_of_a_large_chain_is_that_of_its_slowest_start(sampler: str) -> None:
-    law, operator, masks = chain_of(SMALL_RING, sampler, "k=1" if sampler == "k-gibbs" else None)
+    law, operator, masks = chain_of(SMALL_RING, sampler, "k-uniform:k=1" if sampler == "k-gibbs" else None)
     plan = plan_chain(law, operator, sampler, masks, 1.0, SMALL_RING)
     assert plan.alike is not None
     found = analyse_matrix_free(law, operator, plan.alike, curve=True)

@@ -10,10 +10,11 @@ import pytest
 from scipy.special import ellipk
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.simulation import build_drawn_masks, pairwise_model, simulation_record
+from experiments.chains.simulation import build_masks, pairwise_model, simulation_record
 from experiments.cli import main
 from theory.errors import InvalidInput
 from theory.memory import available_bytes
+from theory.samplers import parse_sampler
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
@@ -71,7 +72,7 @@ def test_chains_that_are_stuck_where_they_began_are_not_trusted(capsys: Any) -> 
         (["--chains", 1], "chains = 1: at least 2"),
         (["--sweeps", 1], "sweeps = 1: at least 8"),
         (["--k", 20], "k = 20"),
-        (["--masks", "k=x"], "masks = k=x: one of"),
+        (["--masks", "k-uniform:k=x"], "k = x: a value of type int"),
         (["--plot", "x.svg"], "has no effect with --simulate"),
         (["--edges", "x.txt"], "has no effect with --simulate"),
         (["--sampler", "gibbs"], "sampler = gibbs: one of"),
@@ -96,10 +97,9 @@ def test_sizes_are_refused_before_graphs_are_made() -> None:
 
 def test_colours_are_independent_sets() -> None:
     model = pairwise_model(ModelSpec("ising", sites=36, graph="torus"))
-    masks = build_drawn_masks("colours", model, "systematic-scan")
-    assert masks.listed is not None
-    assert masks.listed.shape == (2, 18)
-    assert all(model.independent([int(site) for site in row]) for row in masks.listed)
+    masks = build_masks("colours", model, parse_sampler("systematic-scan"))
+    assert list(map(len, masks.masks)) == [18, 18]
+    assert all(map(model.independent, masks.masks))
 
 
 def test_chains_and_sweeps_go_with_simulate(capsys: Any) -> None:

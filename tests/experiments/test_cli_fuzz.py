@@ -37,15 +37,22 @@ NASTY = [
     "", " ", "0", "-1", "1e400", "-1e308", "nan", "inf", "-inf", HUGE, "9" * 5000, "999999999", "1100", "0x10", "1_000",
     "١", "1,2,,3", "1..", "3..1", "1..1e9", "0:1:0", "0:1e308:1e-308", "a=b", "=", "=1", "x", "..", "/dev/zero", "/",
     "[/x]", "$x$", "%s", "\x1b[2J", "a\nb", "--", "-", "🦊", "\ud800".encode("utf-8", "surrogatepass").decode("latin1"),
-    "k=999999999", "blocks=0,0", "blocks=9;;", "bernoulli=nan", "log:0..1", "uniform:1..2", "os:system", "a:b:c", ":",
-    "k" * 300,
+    "k=999999999", "k-uniform:k=999999999", "blocks:of=0/0", "blocks:of=9//", "bernoulli:ratio=nan", "log:0..1",
+    "uniform:1..2", "os:system", "a:b:c", ":", "k" * 300,
 ]  # fmt: skip
 
 USUAL = {
     "model": ["ising", "curie-weiss", "random", "markov", "hmm", "potts", "parity", "mixture", "strong-clique"],
     "graph": ["cycle", "path", "complete", "grid", "empty", "hypercube"],
-    "sampler": ["k-gibbs", "k-parallel", "independent-parallel", "systematic-scan", "metropolis-hastings"],
-    "masks": ["k=1", "k=2", "uniform-ratio", "bernoulli=0.5", "spans=2", "blocks=0;1,2"],
+    "sampler": ["k-gibbs", "k-parallel", "independent-parallel", "systematic-scan", "locally-balanced"],
+    "masks": [
+        "k-uniform:k=1",
+        "k-uniform:k=2",
+        "uniform-ratio",
+        "bernoulli:ratio=0.5",
+        "spans:length=2",
+        "blocks:of=0/1+2",
+    ],
     "sites": ["3", "4"],
     "symbols": ["2", "3"],
     "clique": ["2", "3"],
@@ -53,7 +60,15 @@ USUAL = {
     "field": ["0", "0.1", "60"],
     "temperature": ["1", "0", "0.3"],
     "seeds": ["1", "2", "3,8"],
-    "settings": ["sites=3", "k=1..2", "coupling=0:1:0.5", "masks=k=1", "model=parity", "sites=2,3", "coupling=0:1"],
+    "settings": [
+        "sites=3",
+        "k=1..2",
+        "coupling=0:1:0.5",
+        "masks=k-uniform:k=1",
+        "model=parity",
+        "sites=2,3",
+        "coupling=0:1",
+    ],
     "conditions": ["k=1", "sites>2", "subject=chain", "mode=good", "a=1..2"],
     "cells": ["1", "5"],
     "design": ["grid", "random", "latin"],
@@ -273,7 +288,7 @@ TOML = {
     "set.sites": ["[3]", '"3..5"', "4"],
     "set.k": ["[1, 2]", '"1..3"'],
     "set.coupling": ['"0:1:0.5"', "[0.5, 1]", '"log:0.1..1"'],
-    "set.masks": ['["k=1", "uniform-ratio"]'],
+    "set.masks": ['["k-uniform:k=1", "uniform-ratio"]'],
     "other": ["1"],
 }
 """Lines of a sweep's file, and values that fit."""

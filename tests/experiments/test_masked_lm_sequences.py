@@ -170,7 +170,7 @@ def test_chains_that_never_moved_get_no_interval_and_no_effective_size() -> None
 
 def test_what_cannot_be_run_is_named() -> None:
     for plan, what in (
-        (Plan(sampler="gibbs"), "--sampler"),
+        (Plan(sampler="gibbs"), "sampler = gibbs"),
         (Plan(size=4), "--k"),
         (Plan(steps=1001), "--steps"),
         (Plan(steps=20, every=10), "at least 8"),

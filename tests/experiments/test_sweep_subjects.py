@@ -129,7 +129,7 @@ def test_a_claim_brings_its_verdict() -> None:
     ("name", "values"),
     [
         ("chain", {"k": 7, "sites": 6}),
-        ("chain", {"masks": "k-uniform"}),
+        ("chain", {"masks": "half"}),
         ("chain", {"graph": "hypercube", "sites": 6}),
         ("chain", {"model": "strong-clique", "clique": 7, "sites": 6}),
         ("escape", {"clique": 13, "sites": 12}),
@@ -138,7 +138,7 @@ def test_a_claim_brings_its_verdict() -> None:
         ("decode", {"calls": 7, "sites": 6}),
         ("decode", {"decoder": "beam"}),
         ("decode", {"decoder": "llada:theta=1"}),
-        ("training", {"masks": "k=9"}),
+        ("training", {"masks": "k-uniform:k=9"}),
         ("training", {"width": 3}),
     ],
 )

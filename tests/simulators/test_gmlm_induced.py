@@ -11,7 +11,6 @@ from simulators.gmlm.build import build
 from simulators.gmlm.data import LawSource
 from simulators.gmlm.energy import ExponentialNetwork
 from simulators.gmlm.induced import describe, induced_conditionals, predictor
-from simulators.gmlm.masking import UniformRatio
 from simulators.gmlm.networks import MLPConfig
 from simulators.gmlm.training import TrainingSettings, train
 from simulators.gmlm.transformer import TransformerConfig
@@ -19,7 +18,7 @@ from theory.conditionals import TableConditionals
 from theory.incompatibility import rectangle_test
 from theory.inequalities import approximate_tensorization
 from theory.laws import ising_family, random_ising
-from theory.masks import k_uniform
+from theory.masks import k_uniform, uniform_ratio
 from theory.samplers import SAMPLERS, metropolis_hastings
 
 forward = jax.jit(lambda network, tokens: network(tokens))
@@ -52,7 +51,7 @@ def test_later_training_does_not_change_induced_conditionals() -> None:
     network = build(MLPConfig(3, 2, width=8))
     predict, tokens = predictor(network), np.full((1, 3), 2)
     before = predict(tokens)
-    train(network, LawSource(law), UniformRatio(3), TrainingSettings(steps=5, batch_size=8))
+    train(network, LawSource(law), uniform_ratio(3), TrainingSettings(steps=5, batch_size=8))
     np.testing.assert_array_equal(predict(tokens), before)
     assert np.abs(predictor(network)(tokens) - before).max() > 1e-6
 
@@ -66,8 +65,8 @@ def test_exact_conditionals_induce_the_exact_chain() -> None:
     assert model.law is None
     assert rectangle_test(model).maximum < 1e-4
     masks = k_uniform(3, 1)
-    chain = describe(SAMPLERS["k-gibbs"].build(model, masks), law, masks)
-    exact = describe(SAMPLERS["k-gibbs"].build(TableConditionals(law), masks), law, masks)
+    chain = describe(SAMPLERS["k-gibbs"]().build(model, masks), law, masks)
+    exact = describe(SAMPLERS["k-gibbs"]().build(TableConditionals(law), masks), law, masks)
     assert chain.total_variation < 1e-5
     assert chain.kullback_leibler < 1e-9
     assert chain.mixing_time == exact.mixing_time
@@ -75,7 +74,7 @@ def test_exact_conditionals_induce_the_exact_chain() -> None:
     assert chain.tensorization.lower == pytest.approx(constant.lower, rel=1e-3)
     assert chain.tensorization.upper == pytest.approx(constant.upper, rel=1e-3)
     assert chain.tensorization.lower <= chain.tensorization.upper
-    parallel = SAMPLERS["independent-parallel"]
+    parallel = SAMPLERS["independent-parallel"]()
     learned = describe(parallel.build(model, masks), law, masks)
     true = describe(parallel.build(TableConditionals(law), masks), law, masks)
     assert learned.total_variation == pytest.approx(true.total_variation, abs=1e-5)
@@ -86,7 +85,7 @@ def test_metropolis_hastings_corrects_an_untrained_network() -> None:
     law = random_ising(3, np.random.default_rng(1), 0.6)
     model = induced_conditionals(build(MLPConfig(3, 2), seed=4))
     masks = k_uniform(3, 2)
-    raw = describe(SAMPLERS["k-parallel"].build(model, masks), law, masks)
+    raw = describe(SAMPLERS["k-parallel"]().build(model, masks), law, masks)
     corrected = describe(metropolis_hastings(model, masks, law), law, masks)
     assert raw.total_variation > 0.1
     assert corrected.total_variation < 1e-12

@@ -11,13 +11,13 @@ from flax import nnx
 from simulators.gmlm.build import build, config_from_plain, config_to_plain
 from simulators.gmlm.data import LawSource
 from simulators.gmlm.energy import ExponentialNetwork, PairwiseConfig, PairwiseNetwork
-from simulators.gmlm.masking import UniformRatio
 from simulators.gmlm.networks import FlooredNetwork, MaskedNetwork, MLPConfig, parameter_count
 from simulators.gmlm.training import TrainingSettings, train
 from simulators.gmlm.transformer import Transformer, TransformerConfig
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import ising_family, potts_family, product_law, random_ising
+from theory.masks import uniform_ratio
 from theory.states import all_sequences, block_indices
 
 FLOAT32 = 2e-5
@@ -193,7 +193,7 @@ def test_a_floor_bounds_every_conditional_and_is_trained_through() -> None:
     network = FlooredNetwork(inner, 0.2)
     np.testing.assert_allclose(np.exp(np.asarray(network(tokens))), 0.6 * before + 0.2, rtol=1e-6)
     law = product_law(np.array([[1.0, 0.0]] * 3))
-    train(network, LawSource(law), UniformRatio(3), TrainingSettings(steps=60, batch_size=16, learning_rate=0.05))
+    train(network, LawSource(law), uniform_ratio(3), TrainingSettings(steps=60, batch_size=16, learning_rate=0.05))
     np.testing.assert_allclose(np.exp(np.asarray(network(tokens)))[0], [[0.8, 0.2]] * 3, atol=0.01)
     for floor in (0.0, 0.5):
         with pytest.raises(InvalidInput, match="floor"):

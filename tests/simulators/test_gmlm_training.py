@@ -18,7 +18,6 @@ from simulators.gmlm.build import build
 from simulators.gmlm.data import FixedData, LawSource
 from simulators.gmlm.energy import ExponentialNetwork
 from simulators.gmlm.induced import predictor
-from simulators.gmlm.masking import Bernoulli, UniformRatio, UniformSize
 from simulators.gmlm.networks import MaskedNetwork, MLPConfig
 from simulators.gmlm.training import (
     CHECKPOINT,
@@ -34,7 +33,7 @@ from simulators.snapshots import load_snapshot, read_plain, save_snapshot
 from theory.errors import InvalidInput
 from theory.estimation import fit, population
 from theory.laws import JointLaw, ising_family, random_ising, random_law
-from theory.masks import k_uniform
+from theory.masks import bernoulli, k_uniform, uniform_ratio
 
 CONFIG = MLPConfig(3, 2, width=8, layers=1)
 QUICK = TrainingSettings(steps=30, batch_size=16, warmup_steps=5, seed=1)
@@ -54,7 +53,7 @@ def same(left: list[np.ndarray], right: list[np.ndarray]) -> bool:
 
 def test_loss_is_the_weighted_pseudolikelihood() -> None:
     network = build(CONFIG, seed=2)
-    tokens, masked = draw_batch(LawSource(law()), UniformRatio(3), dataclasses.replace(QUICK, batch_size=40), 0)
+    tokens, masked = draw_batch(LawSource(law()), uniform_ratio(3), dataclasses.replace(QUICK, batch_size=40), 0)
     assert not masked.any(axis=1).all()  # an empty mask is among them
     by_token, by_mask = 0.0, 0.0
     predicted = np.log(predictor(network)(np.where(masked, 2, tokens)))
@@ -68,7 +67,7 @@ def test_loss_is_the_weighted_pseudolikelihood() -> None:
 
 
 def test_batches_are_a_function_of_seed_and_step() -> None:
-    source, masks = LawSource(law()), UniformRatio(3)
+    source, masks = LawSource(law()), uniform_ratio(3)
     first, again = (draw_batch(source, masks, QUICK, 7) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     for other in (
@@ -96,7 +95,7 @@ def test_training_is_deterministic_and_compiled_once() -> None:
     steps, programs = compiled_step.cache_info().currsize, step._cache_size()
     for seed in (1, 1, 5):
         network = build(CONFIG, seed=0)
-        result = train(network, LawSource(law()), UniformRatio(3), dataclasses.replace(QUICK, seed=seed))
+        result = train(network, LawSource(law()), uniform_ratio(3), dataclasses.replace(QUICK, seed=seed))
         runs.append((parameters(network), result.losses))
     assert compiled_step.cache_info().currsize == steps
     # None where an earlier test compiled it.
@@ -111,7 +110,7 @@ def test_training_is_deterministic_and_compiled_once() -> None:
 def test_reports_are_means_of_the_losses() -> None:
     seen: list[tuple[int, float]] = []
     result = train(
-        build(CONFIG), LawSource(law()), UniformRatio(3), QUICK, report=lambda *x: seen.append(x), report_every=8
+        build(CONFIG), LawSource(law()), uniform_ratio(3), QUICK, report=lambda *x: seen.append(x), report_every=8
     )
     assert [step for step, _ in seen] == [8, 16, 24, 30]
     means = [result.losses[a:b].mean() for a, b in ((0, 8), (8, 16), (16, 24), (24, 30))]
@@ -124,7 +123,7 @@ def test_exponential_family_reaches_the_estimator_of_the_theory() -> None:
     family = ising_family(3)
     network = ExponentialNetwork(family)
     settings = TrainingSettings(steps=1000, batch_size=256, learning_rate=0.03, seed=2)
-    train(network, LawSource(truth), UniformSize(3, 2), settings)
+    train(network, LawSource(truth), k_uniform(3, 2), settings)
     estimate = fit(family, population(truth, k_uniform(3, 2)))
     assert estimate.converged
     # Fresh samples: n = 1000 * 256 pairs in all, of which the decaying rate averages a good part.
@@ -142,7 +141,7 @@ def test_resuming_is_bit_identical(tmp_path: Path) -> None:
     def go(network: MaskedNetwork, folder: Path | None, report=None):
         source = FixedData(law().sample(50, np.random.default_rng(3)), 2)
         return train(
-            network, source, Bernoulli(3, 0.4), QUICK, folder=folder, checkpoint_every=10, report=report, report_every=5
+            network, source, bernoulli(3, 0.4), QUICK, folder=folder, checkpoint_every=10, report=report, report_every=5
         )
 
     whole = build(CONFIG)
@@ -174,7 +173,7 @@ def long_run(folder: Path) -> None:
     """What the process that is killed runs."""
     network = build(MLPConfig(3, 2, width=32))
     settings = TrainingSettings(steps=STEPS, batch_size=16)
-    train(network, LawSource(law()), UniformRatio(3), settings, folder=folder, checkpoint_every=10)
+    train(network, LawSource(law()), uniform_ratio(3), settings, folder=folder, checkpoint_every=10)
 
 
 def test_kill_9_in_the_middle_resumes_to_the_same_bits(tmp_path: Path) -> None:
@@ -195,7 +194,7 @@ def test_kill_9_in_the_middle_resumes_to_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    source, masks = LawSource(law()), UniformRatio(3)
+    source, masks = LawSource(law()), uniform_ratio(3)
     train(build(CONFIG), source, masks, QUICK, folder=tmp_path, description={"network": {"width": 8}})
 
     def again(**changes: object) -> None:
@@ -206,7 +205,7 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"settings\.batch_size = 8: .* was made with 16"):
         again(settings=dataclasses.replace(QUICK, batch_size=8))
     with pytest.raises(InvalidInput, match="masks"):
-        again(masks=Bernoulli(3, 0.5))
+        again(masks=bernoulli(3, 0.5))
     with pytest.raises(InvalidInput, match="data"):
         again(data=LawSource(random_law(3, 2, np.random.default_rng(1))))
     with pytest.raises(InvalidInput, match=r"network\.width"):
@@ -240,13 +239,13 @@ def test_divergence_and_bad_settings_are_named() -> None:
     network = build(CONFIG)
     nnx.update(network, jax.tree.map(lambda leaf: leaf * np.float32(np.inf), nnx.state(network, nnx.Param)))
     with pytest.raises(InvalidInput, match="the loss is not finite from step 0 on"):
-        train(network, LawSource(law()), UniformRatio(3), QUICK)
+        train(network, LawSource(law()), uniform_ratio(3), QUICK)
     for field, value in (("steps", 0), ("learning_rate", 0.0), ("weight_decay", -1.0), ("schedule", "square")):
         with pytest.raises(InvalidInput, match=field):
             TrainingSettings(**{field: value})
     with pytest.raises(InvalidInput, match="masks = over 4 sites"):
-        train(build(CONFIG), LawSource(law()), UniformRatio(4), QUICK)
+        train(build(CONFIG), LawSource(law()), uniform_ratio(4), QUICK)
     with pytest.raises(InvalidInput, match="data"):
-        train(build(MLPConfig(3, 3)), LawSource(law()), UniformRatio(3), QUICK)
+        train(build(MLPConfig(3, 3)), LawSource(law()), uniform_ratio(3), QUICK)
     with pytest.raises(InvalidInput, match="report_every"):
-        train(build(CONFIG), LawSource(law()), UniformRatio(3), QUICK, report_every=0)
+        train(build(CONFIG), LawSource(law()), uniform_ratio(3), QUICK, report_every=0)

@@ -11,13 +11,13 @@ from scipy import stats
 
 from simulators.montecarlo import models
 from simulators.montecarlo.coupling import Coalescence, NotCoalesced, grand_coupling, perfect_samples
-from simulators.montecarlo.masks import Masks, in_order, k_uniform
 from theory import laws, samplers
 from theory import masks as exact
 from theory.chains.mixing import mixing_time
 from theory.chains.total_variation import total_variation_curve
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
+from theory.masks import MaskLaw, k_uniform, partition
 from theory.states import all_sequences
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -49,7 +49,7 @@ def coupled_update(site: int) -> np.ndarray:
     return kernel.reshape(64, 64)
 
 
-def exact_tail(blocks: Masks | None, steps: int) -> np.ndarray:
+def exact_tail(blocks: MaskLaw | None, steps: int) -> np.ndarray:
     """P(tau > t) for t = 0..steps."""
     updates = [coupled_update(site) for site in range(3)]
     # Sites of one colour do not see each other, so redrawing them one after the other is redrawing them at once.
@@ -62,8 +62,8 @@ def exact_tail(blocks: Masks | None, steps: int) -> np.ndarray:
     return np.array(tail)
 
 
-@pytest.mark.parametrize("blocks", [None, in_order(3, COLOURS)], ids=["random site", "two colours"])
-def test_coalescence_times_follow_the_exact_coupled_chain(blocks: Masks | None) -> None:
+@pytest.mark.parametrize("blocks", [None, partition(3, COLOURS)], ids=["random site", "two colours"])
+def test_coalescence_times_follow_the_exact_coupled_chain(blocks: MaskLaw | None) -> None:
     """Dvoretzky-Kiefer-Wolfowitz band at level 1e-6 around the exact distribution function."""
     replicas, steps = 6000, 60
     seen = grand_coupling(MODEL, jax.random.key(1), replicas, steps, blocks)
@@ -99,8 +99,8 @@ def test_the_bound_on_the_mixing_time_holds_as_often_as_it_says() -> None:
     assert Coalescence(np.full(100, -1), 10).mixing_time(0.25) is None
 
 
-@pytest.mark.parametrize("blocks", [None, in_order(3, COLOURS)], ids=["random site", "two colours"])
-def test_perfect_samples_have_the_exact_law(blocks: Masks | None) -> None:
+@pytest.mark.parametrize("blocks", [None, partition(3, COLOURS)], ids=["random site", "two colours"])
+def test_perfect_samples_have_the_exact_law(blocks: MaskLaw | None) -> None:
     """Chi-squared over the 8 states; alarm at most 1e-6."""
     draws = perfect_samples(MODEL, jax.random.key(3), 5000, blocks)
     counts = np.bincount(draws @ (4, 2, 1), minlength=8)
@@ -110,7 +110,7 @@ def test_perfect_samples_have_the_exact_law(blocks: Masks | None) -> None:
 def test_perfect_samples_of_a_lattice_magnetise_as_the_transfer_matrix_says() -> None:
     """A ring of 40 spins: E[x_i] = sinh h / sqrt(sinh^2 h + e^-4J) up to 1e-6; 5 standard errors, alarm 6e-7."""
     ring = models.ising_lattice((40,), 0.4, 0.1)
-    draws = perfect_samples(ring, jax.random.key(4), 500, in_order(40, ring.checkerboard()))
+    draws = perfect_samples(ring, jax.random.key(4), 500, partition(40, ring.checkerboard()))
     means = 2 * draws.mean(axis=1) - 1
     exact_mean = np.sinh(0.1) / np.sqrt(np.sinh(0.1) ** 2 + np.exp(-1.6))
     assert abs(means.mean() - exact_mean) < 5 * means.std(ddof=1) / np.sqrt(500)
@@ -122,9 +122,9 @@ def test_bad_input_and_slow_chains_are_refused() -> None:
     with pytest.raises(InvalidInput, match="model"):
         perfect_samples(models.potts_model(GRAPH, 3), jax.random.key(0), 10)
     with pytest.raises(InvalidInput, match="blocks"):
-        grand_coupling(MODEL, jax.random.key(0), 10, 10, in_order(3, [(0, 1), (2,)]))
+        grand_coupling(MODEL, jax.random.key(0), 10, 10, partition(3, [(0, 1), (2,)]))
     with pytest.raises(InvalidInput, match="blocks"):
-        grand_coupling(MODEL, jax.random.key(0), 10, 10, k_uniform(3, 1))
+        grand_coupling(MODEL, jax.random.key(0), 10, 10, k_uniform(4, 1))
     with pytest.raises(InvalidInput, match="eps = 0"):
         Coalescence(np.arange(10), 10).mixing_time(0.0)
     with pytest.raises(InvalidInput, match="replicas, steps"):

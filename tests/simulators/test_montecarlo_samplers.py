@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulators.montecarlo import masks as drawn
 from simulators.montecarlo import models
-from simulators.montecarlo.samplers import SAMPLERS, State, metropolis_hastings, systematic_scan
+from simulators.montecarlo.masks import drawing
+from simulators.montecarlo.samplers import SAMPLERS, State, metropolis_hastings, simulated, systematic_scan
 from theory import laws
 from theory import masks as exact
 from theory import samplers as theory
@@ -156,14 +156,14 @@ CASES = [
 ] + [
     (model_name, sampler_name)
     for model_name, sampler_names in {
-        "table": ("k-gibbs",),
         "uniform table": ("confidence-remasking",),
         "Potts on a path": ("k-gibbs", "metropolis-hastings"),
         "Ising on a ring": ("independent-parallel",),
         "hidden Markov": ("k-gibbs", "k-parallel"),
         "mixture": ("k-gibbs", "independent-parallel"),
-        "incompatible": ("k-gibbs", "k-parallel", "metropolis-hastings"),
+        "incompatible": ("k-gibbs", "k-parallel", "metropolis-hastings", "locally-balanced"),
         "tempered Ising": ("k-gibbs", "k-parallel"),
+        "table": ("k-gibbs", "locally-balanced:balance=minimum"),
         "tempered Markov": ("k-gibbs",),
         "greedy Markov": ("k-gibbs",),
         "greedy mixture": ("confidence-remasking",),
@@ -180,22 +180,23 @@ def test_steps_follow_the_exact_kernel(model_name: str, sampler_name: str, quick
     law = exact.k_uniform(sites, 2)
     if sampler_name == "systematic-scan":  # blocks of different size, out of order, with an edge inside
         law = exact.partition(sites, [range(1, sites), range(1)])
-    if sampler_name == "metropolis-hastings" and conditionals.law is None:
+    sampler = theory.parse_sampler(sampler_name)
+    if sampler.needs_law and conditionals.law is None:
         target = random_table(8, sites, symbols)
-        simulated = metropolis_hastings(model, drawn.from_law(law), models.TableModel(target))
-        matrix = theory.metropolis_hastings(conditionals, law, target).to_dense()
+        walk = simulated(sampler, model, law, models.TableModel(target))
+        matrix = sampler.build(conditionals, law, target).to_dense()
     else:
-        candidates = drawn.k_uniform(sites, 2) if law.uniform_size else drawn.from_law(law)
-        simulated = SAMPLERS[sampler_name](model, candidates)
-        matrix = theory.SAMPLERS[sampler_name].build(conditionals, law).to_dense()
-    assert_counts_fit(one_step_counts(simulated, sites, symbols, seed=11, quick=quick), matrix)
+        walk = simulated(sampler, model, law)
+        matrix = sampler.build(conditionals, law).to_dense()
+    assert_counts_fit(one_step_counts(walk, sites, symbols, seed=11, quick=quick), matrix)
 
 
 MASKS = {
-    "Bernoulli": (lambda: drawn.bernoulli(4, 0.4), lambda: exact.bernoulli(4, 0.4)),
-    "uniform ratio": (lambda: drawn.uniform_ratio(4), lambda: exact.uniform_ratio(4)),
-    "spans": (lambda: drawn.spans(4, 3, periodic=True), lambda: exact.spans(4, 3, periodic=True)),
-    "listed": (lambda: drawn.from_law(exact.uniform_ratio(4)), lambda: exact.uniform_ratio(4)),
+    "Bernoulli": exact.bernoulli(4, 0.4),
+    "uniform ratio": exact.uniform_ratio(4),
+    "by size": exact.by_size(4, [0.1, 0.4, 0.0, 0.5, 0.0]),
+    "spans": exact.spans(4, 3, periodic=True),
+    "listed": exact.uniform_ratio(4).listed(),
 }
 
 
@@ -206,21 +207,22 @@ MASKS = {
         ("Ising on a graph", "k-parallel", "uniform ratio"),
         ("Markov", "k-parallel", "Bernoulli"),
         ("Markov", "k-gibbs", "spans"),
+        ("Markov", "k-gibbs", "by size"),
         ("Ising on a graph", "metropolis-hastings", "listed"),
     ],
 )
 def test_masks_of_every_kind(model_name: str, sampler_name: str, mask_name: str, quick: dict[str, bool | int]) -> None:
     model, conditionals = MODELS[model_name]()
-    simulated_masks, law = (build() for build in MASKS[mask_name])
-    simulated = SAMPLERS[sampler_name](model, simulated_masks)
-    matrix = theory.SAMPLERS[sampler_name].build(conditionals, law).to_dense()
+    law = MASKS[mask_name]
+    simulated = SAMPLERS[sampler_name](model, law)
+    matrix = theory.SAMPLERS[sampler_name]().build(conditionals, law).to_dense()
     assert_counts_fit(one_step_counts(simulated, 4, 2, seed=12, quick=quick), matrix)
 
 
 def test_confidence_remasking_among_listed_candidates(quick: dict[str, bool | int]) -> None:
     model, conditionals = MODELS["Ising on a ring"]()
     law = exact.spans(4, 2, periodic=True)
-    simulated = SAMPLERS["confidence-remasking"](model, drawn.from_law(law))
+    simulated = SAMPLERS["confidence-remasking"](model, law)
     matrix = theory.confidence_remasking(conditionals, law).to_dense()
     assert_counts_fit(one_step_counts(simulated, 4, 2, seed=13, quick=quick), matrix)
 
@@ -228,7 +230,7 @@ def test_confidence_remasking_among_listed_candidates(quick: dict[str, bool | in
 def test_the_agreement_test_can_fail(quick: dict[str, bool | int]) -> None:
     """k-parallel is not k-Gibbs, and the counts show it."""
     model, conditionals = MODELS["Ising on a graph"]()
-    simulated = SAMPLERS["k-parallel"](model, drawn.k_uniform(4, 2))
+    simulated = SAMPLERS["k-parallel"](model, exact.k_uniform(4, 2))
     wrong = theory.block_gibbs(conditionals, exact.k_uniform(4, 2)).to_dense()
     with pytest.raises(AssertionError):
         assert_counts_fit(one_step_counts(simulated, 4, 2, seed=14, quick=quick), wrong)
@@ -241,7 +243,7 @@ def test_checkerboard_scan_redraws_each_colour_at_once(quick: dict[str, bool | i
     assert lattice.independent(blocks[0])
     assert not lattice.independent([0, 1])
     matrix = theory.systematic_scan(TableConditionals(laws.ising_on(graph, 0.3, 0.1)), blocks).to_dense()
-    simulated = systematic_scan(lattice, drawn.in_order(8, blocks))
+    simulated = systematic_scan(lattice, exact.partition(8, blocks))
     assert_counts_fit(one_step_counts(simulated, 8, 2, seed=15, quick=quick, chains=1000), matrix)
 
 
@@ -280,7 +282,7 @@ def test_log_weights_and_site_logits_are_those_of_the_law(model_name: str, quick
 
 
 def test_same_seed_same_chains_and_another_seed_others() -> None:
-    sampler = SAMPLERS["k-gibbs"](MODELS["Markov"]()[0], drawn.k_uniform(4, 2))
+    sampler = SAMPLERS["k-gibbs"](MODELS["Markov"]()[0], exact.k_uniform(4, 2))
     start = sampler.init(np.zeros((50, 4), dtype=int))
     first, again, other = (sampler.step(jax.random.key(seed), start)[0].position for seed in (1, 1, 2))
     assert np.array_equal(first, again)
@@ -289,7 +291,7 @@ def test_same_seed_same_chains_and_another_seed_others() -> None:
 
 def test_info_counts_changes_and_rejections() -> None:
     model, _ = MODELS["Ising on a graph"]()
-    sampler = SAMPLERS["metropolis-hastings"](model, drawn.k_uniform(4, 3))
+    sampler = SAMPLERS["metropolis-hastings"](model, exact.k_uniform(4, 3))
     start = sampler.init(np.zeros((500, 4), dtype=int))
     after, info = sampler.step(jax.random.key(3), start)
     assert np.array_equal(info.changed, (after.position != 0).sum(axis=1))
@@ -300,7 +302,7 @@ def test_info_counts_changes_and_rejections() -> None:
 @pytest.mark.parametrize("size", [3, 65, 100])
 def test_large_uniform_masks_are_uniform(size: int) -> None:
     """Every site is included with probability k / N; false alarm at most 1e-6 (Bonferroni over 100 sites)."""
-    draws = jax.vmap(drawn.k_uniform(100, size).draw)(jax.random.split(jax.random.key(4), 3000))
+    draws = jax.vmap(drawing(exact.k_uniform(100, size)))(jax.random.split(jax.random.key(4), 3000))
     chosen = np.asarray(draws)
     assert (np.diff(chosen, axis=1) > 0).all()
     counts = np.bincount(chosen.ravel(), minlength=100)
@@ -311,42 +313,42 @@ def test_large_uniform_masks_are_uniform(size: int) -> None:
 def test_bad_input_names_the_argument() -> None:
     lattice = models.ising_lattice((32, 32), 0.4)
     with pytest.raises(InvalidInput, match="k = 13: LatticeModel enumerates"):
-        SAMPLERS["k-gibbs"](lattice, drawn.k_uniform(1024, 13))
+        SAMPLERS["k-gibbs"](lattice, exact.k_uniform(1024, 13))
     with pytest.raises(InvalidInput, match="k = 1024"):
-        SAMPLERS["k-parallel"](lattice, drawn.bernoulli(1024, 0.15))
+        SAMPLERS["k-parallel"](lattice, exact.bernoulli(1024, 0.15))
     with pytest.raises(InvalidInput, match="k = 512"):  # two rows are not an independent set
-        systematic_scan(lattice, drawn.in_order(1024, [range(512), range(512, 1024)]))
+        systematic_scan(lattice, exact.partition(1024, [range(512), range(512, 1024)]))
     with pytest.raises(InvalidInput, match="masks"):
-        SAMPLERS["k-gibbs"](lattice, drawn.k_uniform(4, 1))
-    with pytest.raises(InvalidInput, match="fixed order"):
-        systematic_scan(lattice, drawn.k_uniform(1024, 1))
+        SAMPLERS["k-gibbs"](lattice, exact.k_uniform(4, 1))
+    with pytest.raises(InvalidInput, match="the list of"):
+        systematic_scan(lattice, exact.bernoulli(1024, 0.1))
     with pytest.raises(InvalidInput, match="target"):
-        metropolis_hastings(incompatible(3, 2)[0], drawn.k_uniform(3, 1))
+        metropolis_hastings(incompatible(3, 2)[0], exact.k_uniform(3, 1))
     with pytest.raises(InvalidInput, match="temperature"):
         models.Tempered(lattice, -1.0)
     hidden = models.HiddenMarkovModel(*CHAIN, EMISSION, 100)
     with pytest.raises(InvalidInput, match="k = 50"):
-        SAMPLERS["k-gibbs"](models.Tempered(hidden, 0.5), drawn.k_uniform(100, 50))
+        SAMPLERS["k-gibbs"](models.Tempered(hidden, 0.5), exact.k_uniform(100, 50))
     with pytest.raises(InvalidInput, match="transition"):
         models.MarkovModel([0.5, 0.5], [[1.0, 0.0], [0.5, 0.5]], 5)
     with pytest.raises(InvalidInput, match="edges"):
         models.PairwiseModel(2, [(0, 1), (1, 0)], 1.0, np.zeros((2, 2)))
-    sampler = SAMPLERS["k-gibbs"](lattice, drawn.k_uniform(1024, 2))
+    sampler = SAMPLERS["k-gibbs"](lattice, exact.k_uniform(1024, 2))
     for wrong in (np.zeros((3, 5), dtype=int), np.full((2, 1024), 2), np.zeros((2, 1024))):
         with pytest.raises(InvalidInput, match="position"):
             sampler.init(wrong)
     zeros = models.TableModel(JointLaw([[0.5, 0.0], [0.0, 0.5]]))
     with pytest.raises(InvalidInput, match="where the law is positive"):
-        SAMPLERS["k-gibbs"](zeros, drawn.k_uniform(2, 1)).init([[0, 1]])
+        SAMPLERS["k-gibbs"](zeros, exact.k_uniform(2, 1)).init([[0, 1]])
 
 
 def test_chains_run_at_sizes_that_no_exact_method_reaches() -> None:
     lattice = models.ising_lattice((100, 100), 0.2)
     sequence = models.MarkovModel(*CHAIN, 1000)
     cases = [
-        (lattice, SAMPLERS["k-gibbs"](lattice, drawn.k_uniform(10_000, 4))),
-        (lattice, systematic_scan(lattice, drawn.in_order(10_000, lattice.checkerboard()))),
-        (sequence, SAMPLERS["confidence-remasking"](sequence, drawn.k_uniform(1000, 300))),
+        (lattice, SAMPLERS["k-gibbs"](lattice, exact.k_uniform(10_000, 4))),
+        (lattice, systematic_scan(lattice, exact.partition(10_000, lattice.checkerboard()))),
+        (sequence, SAMPLERS["confidence-remasking"](sequence, exact.k_uniform(1000, 300))),
     ]
     for model, sampler in cases:
         state, info = sampler.step(jax.random.key(5), sampler.init(np.zeros((2, model.sites), dtype=int)))

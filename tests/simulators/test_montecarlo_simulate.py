@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simulators.montecarlo import masks as drawn
 from simulators.montecarlo import models, simulate
 from simulators.montecarlo.diagnostics import effective_sample_size, mean_with_error
 from simulators.montecarlo.samplers import block_gibbs
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 SITES, CHAINS, STEPS = 4, 3000, 40
 LAW = laws.ising_on(laws.named_graph("path", SITES), 0.4, 0.2)
 MODEL = models.ising_model(laws.named_graph("path", SITES), 0.4, 0.2)
-SAMPLER = block_gibbs(MODEL, drawn.k_uniform(SITES, 1))
+SAMPLER = block_gibbs(MODEL, k_uniform(SITES, 1))
 MATRIX = samplers.block_gibbs(TableConditionals(LAW), k_uniform(SITES, 1)).to_dense()
 SPINS = laws.magnetisation(SITES) / SITES
 

@@ -70,7 +70,7 @@ def holds(interval: tuple[float, float], value: float) -> bool:
 @pytest.mark.parametrize("beta", [2.0, 9.0, 12.0, 30.0])
 @pytest.mark.parametrize("dense", [True, False])
 def test_curie_weiss(beta: float, dense: bool) -> None:
-    chain = SAMPLERS["k-gibbs"].build(TableConditionals(curie_weiss(8, beta)), k_uniform(8, 1))
+    chain = SAMPLERS["k-gibbs"]().build(TableConditionals(curie_weiss(8, beta)), k_uniform(8, 1))
     found: Gaps = spectrum(chain.to_dense()) if dense else lanczos_gaps(chain)
     exact = curie_weiss_gap(8, beta)
     assert found.gap == pytest.approx(exact, rel=1e-9)
@@ -82,7 +82,7 @@ def test_curie_weiss(beta: float, dense: bool) -> None:
 @pytest.mark.parametrize("beta", [6.0, 7.5, 8.0, 9.0, 12.0])
 def test_curie_weiss_without_its_matrix(beta: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iterative, "REDUCED_STATES", 0)
-    chain = SAMPLERS["k-gibbs"].build(TableConditionals(curie_weiss(12, beta)), k_uniform(12, 1))
+    chain = SAMPLERS["k-gibbs"]().build(TableConditionals(curie_weiss(12, beta)), k_uniform(12, 1))
     found = lanczos_gaps(chain)
     exact = curie_weiss_gap(12, beta)
     assert "Dirichlet form" in found.method
@@ -93,7 +93,7 @@ def test_curie_weiss_without_its_matrix(beta: float, monkeypatch: pytest.MonkeyP
 
 def test_the_sweep_cuts_where_the_slow_function_jumps() -> None:
     law = curie_weiss(9, 9.0)
-    chain = SAMPLERS["k-gibbs"].build(TableConditionals(law), k_uniform(9, 1))
+    chain = SAMPLERS["k-gibbs"]().build(TableConditionals(law), k_uniform(9, 1))
     found = lanczos_gaps(chain)
     assert found.function is not None
     ratio = sweep_ratio(chain, law.probabilities, found.function)
@@ -105,7 +105,7 @@ def test_the_sweep_cuts_where_the_slow_function_jumps() -> None:
 
 def test_strong_clique_without_its_matrix() -> None:
     # The clique flips as one, by itself: as slow as Curie-Weiss with beta = m J on m sites, m / N of the time.
-    chain = SAMPLERS["k-gibbs"].build(TableConditionals(strong_clique(13, 7, 1.6)), k_uniform(13, 1))
+    chain = SAMPLERS["k-gibbs"]().build(TableConditionals(strong_clique(13, 7, 1.6)), k_uniform(13, 1))
     exact = curie_weiss_gap(7, 7 * 1.6) * 7 / 13
     found = lanczos_gaps(chain)
     assert found.gap == pytest.approx(exact, rel=1e-9)
@@ -116,7 +116,7 @@ def test_strong_clique_without_its_matrix() -> None:
 @pytest.mark.parametrize("size", [1, 2])
 def test_two_routes_for_several_slow_modes(sampler: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     law = potts(named_graph("complete", 4), 3, 7.0, [0.0, 0.4, -0.3])
-    chain = SAMPLERS[sampler].build(TableConditionals(law), k_uniform(4, size))
+    chain = SAMPLERS[sampler]().build(TableConditionals(law), k_uniform(4, size))
     monkeypatch.setattr(iterative, "REDUCED_STATES", 0)
     form = lanczos_gaps(chain)
     reduced = spectrum(chain.to_dense())
@@ -128,7 +128,7 @@ def test_two_routes_for_several_slow_modes(sampler: str, size: int, monkeypatch:
 
 def test_where_the_residual_swallows_the_gap_there_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(iterative, "REDUCED_STATES", 0)
-    chain = SAMPLERS["k-gibbs"].build(TableConditionals(curie_weiss(8, 30.0)), k_uniform(8, 1))
+    chain = SAMPLERS["k-gibbs"]().build(TableConditionals(curie_weiss(8, 30.0)), k_uniform(8, 1))
     found = lanczos_gaps(chain)
     assert isnan(found.gap)
     assert isnan(found.relaxation_time)
@@ -303,7 +303,7 @@ def test_errors_of_jordan_blocks(size: int) -> None:
 @pytest.mark.parametrize("scale", [0.3, 3.0])
 def test_every_sampler_has_numbers(sampler: str, scale: float) -> None:
     law = random_ising(4, np.random.default_rng(2), scale)
-    chain = SAMPLERS[sampler].build(TableConditionals(law), k_uniform(4, 1 if sampler == "systematic-scan" else 2))
+    chain = SAMPLERS[sampler]().build(TableConditionals(law), k_uniform(4, 1 if sampler == "systematic-scan" else 2))
     found = spectrum(chain.to_dense())
     values = mpmath_eigenvalues(chain.to_dense())
     assert found.gap == pytest.approx(1 - values.real[1:].max(), rel=1e-7)

@@ -47,7 +47,7 @@ def reversible_operator(seed: int, states: int, spread: float = 1.0) -> DenseOpe
 @pytest.mark.parametrize("sampler", ["k-gibbs", "metropolis-hastings"])
 def test_lanczos_agrees_with_the_dense_spectrum(name: str, size: int, sampler: str) -> None:
     law = LAWS[name]
-    chain = SAMPLERS[sampler].build(TableConditionals(law), k_uniform(law.sites, size))
+    chain = SAMPLERS[sampler]().build(TableConditionals(law), k_uniform(law.sites, size))
     found, dense = lanczos_gaps(chain), spectrum(chain.to_dense())
     assert found.method == "Lanczos"
     assert found.certain
@@ -59,7 +59,7 @@ def test_lanczos_agrees_with_the_dense_spectrum(name: str, size: int, sampler: s
 
 
 def test_vectors_that_are_not_kept_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    chain = SAMPLERS["metropolis-hastings"].build(TableConditionals(LAWS["random, q=2"]), k_uniform(7, 1))
+    chain = SAMPLERS["metropolis-hastings"]().build(TableConditionals(LAWS["random, q=2"]), k_uniform(7, 1))
     kept = lanczos_gaps(chain)
     monkeypatch.setattr("theory.chains.lanczos.KEPT_BYTES", 0)
     again = lanczos_gaps(chain)
@@ -78,7 +78,7 @@ def test_an_iteration_that_takes_too_long_gives_no_number(monkeypatch: pytest.Mo
 def test_arnoldi_agrees_with_the_dense_spectrum(name: str, sampler: str) -> None:
     law = LAWS[name]
     masks = k_uniform(law.sites, 1 if sampler == "systematic-scan" else 2)
-    chain = SAMPLERS[sampler].build(TableConditionals(law), masks)
+    chain = SAMPLERS[sampler]().build(TableConditionals(law), masks)
     stationary, found = arnoldi_gaps(chain)
     dense = spectrum(chain.to_dense())
     assert found.method == "Arnoldi"

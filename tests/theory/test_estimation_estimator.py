@@ -24,7 +24,7 @@ from theory.estimation import (
     separating_direction,
 )
 from theory.laws import ExponentialFamily, JointLaw, ising_family, random_ising, random_law
-from theory.masks import MaskLaw, adaptive, bernoulli, k_uniform, uniform_ratio
+from theory.masks import Listed, MaskLaw, adaptive, bernoulli, k_uniform, uniform_ratio
 
 
 def fields_only(sites: int) -> ExponentialFamily:
@@ -147,7 +147,7 @@ def test_small_samples_either_converge_or_separate(seed: int, samples: int) -> N
 
 def test_parameters_that_the_data_do_not_show_are_counted() -> None:
     model = random_ising(4, np.random.default_rng(7), 0.5)
-    first = MaskLaw(4, ((0,),), np.array([1.0]), "first site only")
+    first = Listed(4, ((0,),), np.array([1.0]), "first site only")
     estimate = fit(model.family, population(model, first))
     assert estimate.status == "unidentified"
     assert estimate.unidentified == 6
@@ -158,7 +158,7 @@ def test_parameters_that_the_data_do_not_show_are_counted() -> None:
 def test_the_unit_of_the_statistics_does_not_decide_what_is_identified(unit: float) -> None:
     model = random_ising(4, np.random.default_rng(7), 0.5)
     scaled = ExponentialFamily(4, 2, unit * model.family.statistics)
-    first = MaskLaw(4, ((0,),), np.array([1.0]), "first site only")
+    first = Listed(4, ((0,),), np.array([1.0]), "first site only")
     assert fit(scaled, population(model, first)).unidentified == 6
     seen = fit(scaled, population(model, k_uniform(4, 2)), tolerance=1e-9 / unit)
     assert seen.unidentified == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+from tests.statistical import chi_squared_fits
 from theory.errors import ExceedsMemory, InvalidInput
 from theory.masks import (
     AdaptiveMaskLaw,
+    Listed,
     MaskLaw,
     adaptive,
     bernoulli,
     by_size,
     k_uniform,
+    parse_masks,
     partition,
     spans,
     uniform_ratio,
@@ -75,12 +79,91 @@ def test_partition_keeps_the_order_of_its_blocks() -> None:
 
 
 def test_samples_have_the_frequencies_of_the_law() -> None:
-    # Chi-squared of 2 degrees of freedom: P(> 23) = 1e-5 is the false-alarm rate.
-    law = MaskLaw(3, ((0,), (1,), (0, 2)), np.array([0.2, 0.3, 0.5]), "three")
-    count = 10_000
-    observed = np.bincount(law.sample(count, np.random.default_rng(0)), minlength=3)
-    expected = count * law.probabilities
-    assert ((observed - expected) ** 2 / expected).sum() < 23
+    law = Listed(3, ((0,), (1,), (0, 2)), np.array([0.2, 0.3, 0.5]), "three")
+    observed = np.bincount(law.sample(10_000, np.random.default_rng(0)), minlength=3)
+    assert chi_squared_fits(observed, law.probabilities)
+
+
+def bits(law: MaskLaw) -> np.ndarray:
+    """The law as one of subsets, numbered by their bits, [2^N]."""
+    result = np.zeros(2**law.sites)
+    for mask, probability in zip(law.masks, law.probabilities, strict=True):
+        result[sum(1 << (law.sites - 1 - site) for site in mask)] = probability
+    return result
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        k_uniform(5, 2),
+        k_uniform(5, 5),
+        bernoulli(5, 0.15),
+        bernoulli(4, 1.0),
+        uniform_ratio(5),
+        by_size(4, [0.1, 0.0, 0.5, 0.0, 0.4]),
+        spans(6, 2),
+        spans(5, 3, periodic=True),
+        partition(5, [[4, 1], [0], [2, 3]]),
+        uniform_ratio(4).listed(),
+    ],
+    ids=lambda law: law.name,
+)
+def test_laws_draw_from_themselves(law: MaskLaw) -> None:
+    drawn = law.draw(np.zeros((20_000, law.sites), np.int32), np.random.default_rng(7))
+    assert (drawn.shape, drawn.dtype) == ((20_000, law.sites), np.bool_)
+    counts = np.bincount(drawn @ 2 ** np.arange(law.sites - 1, -1, -1), minlength=2**law.sites)
+    assert chi_squared_fits(counts, bits(law))
+    assert law.count == len(law.masks)
+    assert law.largest == max(map(len, law.masks))
+    np.testing.assert_allclose(law.inclusion, law.listed().inclusion, rtol=1e-12)
+
+
+def test_drawn_adaptive_masks_follow_the_sequence() -> None:
+    law = adaptive(3, 2, [(0,), (1,), (0, 2)], lambda x, mask: 1.0 + 3 * x[:, mask[0]] * len(mask))
+    for state, sequence in ((0, [0, 0, 0]), (5, [1, 0, 1]), (3, [0, 1, 1])):
+        drawn = law.draw(np.tile(np.array(sequence, np.int32), (20_000, 1)), np.random.default_rng(5))
+        counts = np.bincount(drawn @ np.array([4, 2, 1]), minlength=8)[[4, 2, 5]]
+        assert counts.sum() == 20_000
+        assert chi_squared_fits(counts, law.probabilities[:, state])
+
+
+def test_text_of_masks() -> None:
+    assert parse_masks(" k-uniform:k=3", 8) == k_uniform(8, 3)
+    assert parse_masks("k-uniform", 8) == k_uniform(8, 1)
+    assert parse_masks("bernoulli:ratio=0.4", 8) == bernoulli(8, 0.4)
+    assert parse_masks("uniform-ratio", 8) == uniform_ratio(8)
+    assert parse_masks("spans:length=3,periodic=true", 8) == spans(8, 3, periodic=True)
+    assert parse_masks("blocks:of=3+1/0/2", 4).masks == ((1, 3), (0,), (2,))
+    assert parse_masks("blocks:of=0..2/3", 4).masks == ((0, 1, 2), (3,))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "k-uniform:k=0", "k-uniform:k=9", "k-uniform:k=x", "k-uniform:sites=3", "spans:length=9", "blocks",
+        "spans:k=2", "bernoulli:ratio=0", "bernoulli:ratio=nan", "many", "blocks:of=0/1", "blocks:of=",
+        "uniform-ratio:r=1",
+    ],
+)  # fmt: skip
+def test_bad_text_of_masks_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_masks(text, 8)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "now"),
+    [
+        ("k=3", "k-uniform:k=3"),
+        ("bernoulli=0.3", "bernoulli:ratio=0.3"),
+        ("span=4", "spans:length=4"),
+        ("cyclic-spans=4", "spans:length=4,periodic=true"),
+        ("blocks=0,1;2,3", "blocks:of=0+1/2+3"),
+    ],
+)
+def test_earlier_spellings_are_told_how_they_are_written_now(earlier: str, now: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(f"is written {now}")):
+        parse_masks(earlier, 4)
+    parse_masks(now, 4)
 
 
 def test_adaptive_masks_follow_the_weights_of_each_sequence() -> None:
@@ -111,12 +194,12 @@ def test_adaptive_masks_follow_the_weights_of_each_sequence() -> None:
         lambda: partition(3, [[0, 1]]),
         lambda: partition(3, [[0, 1], [1, 2]]),
         lambda: partition(3, [[0, 1, 2], []]),
-        lambda: MaskLaw(2, (), np.array([]), "none"),
-        lambda: MaskLaw(2, ((0,), (0,)), np.array([0.5, 0.5]), "twice"),
-        lambda: MaskLaw(2, ((1, 0),), np.array([1.0]), "order"),
-        lambda: MaskLaw(2, ((2,),), np.array([1.0]), "outside"),
-        lambda: MaskLaw(2, ((0,),), np.array([0.5]), "sum"),
-        lambda: MaskLaw(2, ((0,),), np.array([0.5, 0.5]), "length"),
+        lambda: Listed(2, (), np.array([]), "none"),
+        lambda: Listed(2, ((0,), (0,)), np.array([0.5, 0.5]), "twice"),
+        lambda: Listed(2, ((1, 0),), np.array([1.0]), "order"),
+        lambda: Listed(2, ((2,),), np.array([1.0]), "outside"),
+        lambda: Listed(2, ((0,),), np.array([0.5]), "sum"),
+        lambda: Listed(2, ((0,),), np.array([0.5, 0.5]), "length"),
         lambda: AdaptiveMaskLaw(1, ((0,),), np.array([1.0])),
         lambda: AdaptiveMaskLaw(1, ((0,),), np.array([[1.0, 0.5]])),
         lambda: adaptive(2, 2, [(0,)], lambda x, mask: x[:, 0]),
@@ -130,6 +213,7 @@ def test_bad_masks_are_refused(call) -> None:
 
 
 def test_lists_of_masks_that_do_not_fit_are_refused() -> None:
-    for call in (lambda: k_uniform(60, 30), lambda: bernoulli(60, 0.5), lambda: uniform_ratio(60)):
+    for law in (k_uniform(60, 30), bernoulli(60, 0.5), uniform_ratio(60), uniform_ratio(10_000), k_uniform(2000, 999)):
         with pytest.raises(ExceedsMemory):
-            call()
+            _ = law.masks
+        assert law.draw(np.zeros((3, law.sites)), np.random.default_rng(0)).shape == (3, law.sites)

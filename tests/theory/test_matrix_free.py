@@ -19,7 +19,7 @@ from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
 from theory.laws.parity import parity_law
 from theory.laws.products import product_law
-from theory.masks import MaskLaw, adaptive, bernoulli, k_uniform, partition, spans, uniform_ratio
+from theory.masks import Listed, MaskLaw, adaptive, bernoulli, k_uniform, partition, spans, uniform_ratio
 from theory.samplers import (
     SAMPLERS,
     block_gibbs,
@@ -54,7 +54,7 @@ MASKS: dict[str, Callable[[int, int], MaskLaw]] = {
     "partition": lambda sites, size: partition(
         sites, [range(size), range(size, sites)] if size < sites else [range(sites)]
     ),
-    "one mask": lambda sites, size: MaskLaw(sites, (tuple(range(0, sites, size)),), np.ones(1), "one mask"),
+    "one mask": lambda sites, size: Listed(sites, (tuple(range(0, sites, size)),), np.ones(1), "one mask"),
 }
 
 laws = st.one_of(
@@ -101,7 +101,7 @@ def assert_acts_as_its_matrix(operator: TransitionOperator) -> None:
 def test_samplers_act_as_their_matrices(cut: str, law: JointLaw, name: str, sampler: str, data: st.DataObject) -> None:
     masks = MASKS[name](law.sites, data.draw(st.integers(1, law.sites), label="size"))
     with many_small_tasks() if cut == "small tasks" else ExitStack():
-        assert_acts_as_its_matrix(SAMPLERS[sampler].build(TableConditionals(law), masks))
+        assert_acts_as_its_matrix(SAMPLERS[sampler]().build(TableConditionals(law), masks))
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 9])
@@ -229,7 +229,7 @@ def test_results_do_not_depend_on_the_number_of_threads(sampler: str) -> None:
     with many_small_tasks():
         for threads in (1, 2, 3, 5):
             with thread_limit(threads):
-                operator = SAMPLERS[sampler].build(TableConditionals(law), k_uniform(8, 3))
+                operator = SAMPLERS[sampler]().build(TableConditionals(law), k_uniform(8, 3))
                 found.append((operator.apply(vector), operator.propagate(vector)))
     for forward, backward in found[1:]:
         np.testing.assert_array_equal(forward, found[0][0])
@@ -239,7 +239,7 @@ def test_results_do_not_depend_on_the_number_of_threads(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_both_faces_of_the_linear_operator_agree(sampler: str) -> None:
     law = random_law(8, 4, 2)
-    operator = SAMPLERS[sampler].build(TableConditionals(law), k_uniform(4, 2))
+    operator = SAMPLERS[sampler]().build(TableConditionals(law), k_uniform(4, 2))
     face, matrix = operator.as_linear_operator(), operator.to_dense()
     generator = np.random.default_rng(9)
     f, several = generator.normal(size=16), generator.normal(size=(16, 3))

@@ -14,7 +14,7 @@ from theory.conditionals import ConditionalModel, FunctionConditionals, TableCon
 from theory.errors import InvalidInput
 from theory.laws import product_law
 from theory.laws.joint import JointLaw
-from theory.masks import MaskLaw, adaptive, bernoulli, k_uniform, partition, spans, uniform_ratio
+from theory.masks import Listed, MaskLaw, adaptive, bernoulli, k_uniform, partition, spans, uniform_ratio
 from theory.samplers import (
     SAMPLERS,
     block_gibbs,
@@ -24,6 +24,7 @@ from theory.samplers import (
     least_confident,
     mask_predict,
     metropolis_hastings,
+    parse_sampler,
     systematic_scan,
 )
 
@@ -147,7 +148,7 @@ def test_systematic_scan_is_the_product_of_its_updates() -> None:
     blocks = [(1,), (0, 2), (1, 2)]
     expected = np.eye(8)
     for block in blocks:
-        expected = expected @ literal.masked(MaskLaw(3, (block,), np.ones(1), ""), literal.block)
+        expected = expected @ literal.masked(Listed(3, (block,), np.ones(1), ""), literal.block)
     np.testing.assert_allclose(systematic_scan(model, blocks).to_dense(), expected, atol=EXACT)
 
 
@@ -217,10 +218,10 @@ laws = st.builds(
 )
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [*SAMPLERS, "locally-balanced:balance=minimum"])
 @given(law=laws, data=st.data())
 def test_every_sampler_keeps_the_promises_of_the_table(name: str, law: JointLaw, data: st.DataObject) -> None:
-    sampler = SAMPLERS[name]
+    sampler = parse_sampler(name)
     size = data.draw(st.integers(1, law.sites), label="k")
     masks = k_uniform(law.sites, size)
     operator = sampler.build(TableConditionals(law), masks)
@@ -252,8 +253,8 @@ def test_samplers_do_not_depend_on_the_numbering_of_the_sites(name: str, law: Jo
     order = data.draw(st.permutations(range(law.sites)), label="order")
     size = data.draw(st.integers(1, law.sites), label="k")
     masks = k_uniform(law.sites, size)
-    plain = SAMPLERS[name].build(TableConditionals(law), masks).to_dense()
-    permuted = SAMPLERS[name].build(TableConditionals(law.permute_sites(order)), masks).to_dense()
+    plain = SAMPLERS[name]().build(TableConditionals(law), masks).to_dense()
+    permuted = SAMPLERS[name]().build(TableConditionals(law.permute_sites(order)), masks).to_dense()
     renumber = np.arange(law.states).reshape(law.table.shape).transpose(order).reshape(-1)
     np.testing.assert_allclose(permuted, plain[np.ix_(renumber, renumber)], atol=1e-12)
 
@@ -263,8 +264,8 @@ def test_samplers_do_not_depend_on_the_names_of_the_symbols(name: str) -> None:
     law = random_law(11, sites=3, symbols=3)
     flipped = JointLaw(law.table[::-1, ::-1, ::-1])
     masks = k_uniform(3, 2)
-    plain = SAMPLERS[name].build(TableConditionals(law), masks).to_dense()
-    renamed = SAMPLERS[name].build(TableConditionals(flipped), masks).to_dense()
+    plain = SAMPLERS[name]().build(TableConditionals(law), masks).to_dense()
+    renamed = SAMPLERS[name]().build(TableConditionals(flipped), masks).to_dense()
     np.testing.assert_allclose(renamed, plain[::-1, ::-1], atol=1e-12)
 
 
@@ -322,11 +323,11 @@ def test_bad_input_names_the_argument() -> None:
 @pytest.mark.parametrize("law", [random_law(1), product_law(np.array([[0.3, 0.7], [0.6, 0.4], [0.2, 0.8]]))])
 def test_a_site_that_is_never_masked_keeps_the_classes_apart(law: JointLaw) -> None:
     """Block Gibbs says that all states are one class only where every site is redrawn sooner or later."""
-    never = MaskLaw(3, ((0,), (1,), (2,)), np.array([0.5, 0.5, 0.0]), "the last site stays")
+    never = Listed(3, ((0,), (1,), (2,)), np.array([0.5, 0.5, 0.0]), "the last site stays")
     chain = block_gibbs(TableConditionals(law), never)
     assert not chain.one_class
     assert len(communicating_classes(chain).closed_members) == law.symbols
-    always = MaskLaw(3, ((0,), (1, 2)), np.array([0.5, 0.5]), "every site")
+    always = Listed(3, ((0,), (1, 2)), np.array([0.5, 0.5]), "every site")
     assert block_gibbs(TableConditionals(law), always).one_class
     assert communicating_classes(DenseOperator(block_gibbs(TableConditionals(law), always).to_dense())).irreducible
 
@@ -344,7 +345,7 @@ def test_masks_of_at_most_one_site_are_single_the_empty_one_included() -> None:
     """k-parallel with masks of at most one token is Glauber dynamics, lazy where the mask is empty: p is kept."""
     law = random_law(1)
     conditionals = TableConditionals(law)
-    lazy = MaskLaw(3, ((), (0,), (1,), (2,)), np.full(4, 0.25), "one site or none")
+    lazy = Listed(3, ((), (0,), (1,), (2,)), np.full(4, 0.25), "one site or none")
     chain = k_parallel(conditionals, lazy)
     assert chain.reversible is True
     assert np.array_equal(chain.stationary, law.probabilities)
@@ -352,6 +353,6 @@ def test_masks_of_at_most_one_site_are_single_the_empty_one_included() -> None:
     assert chain.to_dense() == pytest.approx(0.25 * np.eye(law.states) + 0.75 * glauber)
     assert is_reversible(chain, law.probabilities)
     # One mask of two sites is enough for p to be lost, and nothing is claimed then.
-    two = k_parallel(conditionals, MaskLaw(3, ((), (0, 1), (2,)), np.full(3, 1 / 3), "two at once"))
+    two = k_parallel(conditionals, Listed(3, ((), (0, 1), (2,)), np.full(3, 1 / 3), "two at once"))
     assert two.reversible is None
     assert two.stationary is None

@@ -9,17 +9,21 @@ Source: Li et al. 2024, section 3; Levin, Peres and Wilmer, *Markov Chains and M
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, Mask, MaskLaw
 from theory.samplers.block_mixture import BlockMixture, CompiledMixture
 from theory.samplers.checks import require_same_sites
 from theory.samplers.product_block_gibbs import ProductBlockGibbs, is_positive_product
+from theory.samplers.sampler import Sampler
 from theory.samplers.subset_tree import SubsetTree
 
 Array = NDArray[np.float64]
@@ -113,3 +117,18 @@ def block_gibbs(conditionals: ConditionalModel, masks: MaskLaw | AdaptiveMaskLaw
 def _one_class(law: JointLaw, masks: MaskLaw) -> bool:
     """Whether every conditional is positive, and every site redrawn sooner or later, perhaps as it was."""
     return bool(law.support.all() and (masks.inclusion > 0).all())
+
+
+@dataclass(frozen=True)
+class KGibbs(Sampler):
+    """`block_gibbs` by its name."""
+
+    name: ClassVar[str] = "k-gibbs"
+    step: ClassVar[str] = "K ~ P_K, x_K ~ p(. | x_-K) jointly"
+    reversible: ClassVar[bool] = True
+    keeps_target: ClassVar[bool] = True
+
+    def build(
+        self, conditionals: ConditionalModel, masks: MaskLaw, target: JointLaw | None = None
+    ) -> TransitionOperator:
+        return block_gibbs(conditionals, masks)

@@ -11,15 +11,21 @@ Source: Ghazvininejad et al. 2019, "Mask-Predict" (arXiv:1904.09324); Li et al. 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel
 from theory.errors import InvalidInput
+from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw, k_uniform
 from theory.samplers.block_mixture import BlockMixture
 from theory.samplers.checks import require_same_sites
 from theory.samplers.k_parallel import k_parallel, product_of_tokens
+from theory.samplers.sampler import Sampler
 from theory.states import all_sequences, require_states
 
 Array = NDArray[np.float64]
@@ -75,3 +81,18 @@ def mask_predict(conditionals: ConditionalModel, sizes: list[int]) -> Array:
             raise InvalidInput("sizes", size, f"the number of remasked tokens must lie in 1..{conditionals.sites}")
         law = confidence_remasking(conditionals, k_uniform(conditionals.sites, size)).propagate(law)
     return law
+
+
+@dataclass(frozen=True)
+class Remasking(Sampler):
+    """`confidence_remasking` by its name; the probabilities of the masks are not used."""
+
+    name: ClassVar[str] = "confidence-remasking"
+    step: ClassVar[str] = "mask the k least confident tokens, predict them in parallel"
+    one_class: ClassVar[bool] = False
+    reads_masked: ClassVar[bool] = True
+
+    def build(
+        self, conditionals: ConditionalModel, masks: MaskLaw, target: JointLaw | None = None
+    ) -> TransitionOperator:
+        return confidence_remasking(conditionals, masks)

@@ -18,6 +18,8 @@ Legend: ``N`` sites, ``q`` symbols, ``S = q**N`` states.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,9 @@ from numpy.typing import NDArray
 from theory.blas import one_blas_thread
 from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel
+from theory.laws.joint import JointLaw
+from theory.masks import MaskLaw
+from theory.samplers.sampler import Sampler
 from theory.samplers.threads import run_tasks, thread_count
 from theory.states import require_states
 
@@ -116,3 +121,19 @@ def independent_parallel(conditionals: ConditionalModel) -> IndependentParallel:
         conditionals: where p(x_i | x_{-i}) comes from.
     """
     return IndependentParallel(conditionals)
+
+
+@dataclass(frozen=True)
+class ParallelSteps(Sampler):
+    """`independent_parallel` by its name."""
+
+    name: ClassVar[str] = "independent-parallel"
+    step: ClassVar[str] = "every i at once, x_i' ~ p(. | x_-i)"
+    uses_masks: ClassVar[str] = "none"
+    redraws: ClassVar[str] = "all"
+    reads_masked: ClassVar[bool] = True
+
+    def build(
+        self, conditionals: ConditionalModel, masks: MaskLaw, target: JointLaw | None = None
+    ) -> TransitionOperator:
+        return independent_parallel(conditionals)

@@ -6,15 +6,21 @@ general not stationary. Source: Li et al. 2024, section 3.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel
+from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
 from theory.samplers.block_mixture import CompiledMixture
 from theory.samplers.checks import require_same_sites
 from theory.samplers.mask_sweep import BlockPlan, MaskSweep
 from theory.samplers.product_block_gibbs import ProductBlockGibbs, is_positive_product
+from theory.samplers.sampler import Sampler
 
 Array = NDArray[np.float64]
 
@@ -78,3 +84,16 @@ def k_parallel(conditionals: ConditionalModel, masks: MaskLaw | AdaptiveMaskLaw)
     if law is not None and isinstance(masks, MaskLaw) and is_positive_product(law):
         return ProductBlockGibbs(law, masks)  # masked tokens are independent anyway
     return KParallel(conditionals, masks)
+
+
+@dataclass(frozen=True)
+class KParallelSteps(Sampler):
+    """`k_parallel` by its name."""
+
+    name: ClassVar[str] = "k-parallel"
+    step: ClassVar[str] = "K ~ P_K, each i in K independently from p(x_i | x_-K)"
+
+    def build(
+        self, conditionals: ConditionalModel, masks: MaskLaw, target: JointLaw | None = None
+    ) -> TransitionOperator:
+        return k_parallel(conditionals, masks)

@@ -10,17 +10,21 @@ Source: Levin, Peres and Wilmer, section 3.2.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
+from theory.chains.operator import TransitionOperator
 from theory.conditionals import ConditionalModel, TableConditionals
-from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, Mask, MaskLaw
 from theory.samplers.block_mixture import BlockKernel, BlockMixture, CompiledMixture
-from theory.samplers.checks import require_same_sites
+from theory.samplers.checks import require_same_sites, require_target
 from theory.samplers.k_parallel import product_of_tokens
 from theory.samplers.mask_sweep import BlockPlan, MaskSweep
+from theory.samplers.sampler import Sampler
 from theory.samplers.subset_tree import scaled_masses
 
 Array = NDArray[np.float64]
@@ -64,11 +68,7 @@ def metropolis_hastings(
         InvalidInput: no target is known, or sizes differ.
     """
     require_same_sites(conditionals, masks)
-    law = target if target is not None else conditionals.law
-    if law is None:
-        raise InvalidInput("target", None, "these conditionals come from no joint law; name the law to correct towards")
-    if (law.sites, law.symbols) != (conditionals.sites, conditionals.symbols):
-        raise InvalidInput("target", law, f"a law of {conditionals.sites} sites over {conditionals.symbols} symbols")
+    law = require_target(conditionals, target)
     exact = TableConditionals(law)
     position = {mask: index for index, mask in enumerate(masks.masks)}
     shape = (law.symbols,) * law.sites
@@ -95,3 +95,20 @@ def metropolis_hastings(
     if isinstance(masks, MaskLaw) and not law.has_tiny_masses:
         return MetropolisHastings(conditionals, masks, law, kernel)
     return BlockMixture(law.symbols, masks, kernel, reversible=True, stationary=law.probabilities)
+
+
+@dataclass(frozen=True)
+class CorrectedParallel(Sampler):
+    """`metropolis_hastings` by its name."""
+
+    name: ClassVar[str] = "metropolis-hastings"
+    step: ClassVar[str] = "k-parallel as a proposal, accepted so that p is kept"
+    reversible: ClassVar[bool] = True
+    keeps_target: ClassVar[bool] = True
+    reads_masked: ClassVar[bool] = True
+    needs_law: ClassVar[bool] = True
+
+    def build(
+        self, conditionals: ConditionalModel, masks: MaskLaw, target: JointLaw | None = None
+    ) -> TransitionOperator:
+        return metropolis_hastings(conditionals, masks, target)

@@ -8,14 +8,16 @@ Ann. Appl. Probab. 16 (2006).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-
-from theory.chains.operator import Composition
+from theory.chains.operator import Composition, TransitionOperator
 from theory.conditionals import ConditionalModel
 from theory.errors import InvalidInput
-from theory.masks import MaskLaw
+from theory.laws.joint import JointLaw
+from theory.masks import Listed, MaskLaw
 from theory.samplers.block_gibbs import block_gibbs
+from theory.samplers.sampler import Sampler
 from theory.states import check_sites
 
 
@@ -34,7 +36,7 @@ def systematic_scan(conditionals: ConditionalModel, blocks: Sequence[Iterable[in
     chosen = [(site,) for site in range(sites)] if blocks is None else [check_sites(b, sites, "block") for b in blocks]
     if not chosen:
         raise InvalidInput("blocks", "an empty list", "at least one block is needed")
-    steps = [block_gibbs(conditionals, MaskLaw(sites, (block,), np.ones(1), f"block {block}")) for block in chosen]
+    steps = [block_gibbs(conditionals, Listed(sites, (block,), name=f"block {block}")) for block in chosen]
     law = conditionals.law
     return Composition(
         steps,
@@ -42,3 +44,19 @@ def systematic_scan(conditionals: ConditionalModel, blocks: Sequence[Iterable[in
         reversible=steps[0].reversible if len(steps) == 1 else None,
         stationary=law.probabilities if law is not None else None,
     )
+
+
+@dataclass(frozen=True)
+class Scan(Sampler):
+    """`systematic_scan` by its name, over the masks in the order of their list."""
+
+    name: ClassVar[str] = "systematic-scan"
+    step: ClassVar[str] = "the blocks in a fixed order, each x_K ~ p(. | x_-K)"
+    keeps_target: ClassVar[bool] = True
+    uses_masks: ClassVar[str] = "order"
+    redraws: ClassVar[str] = "all"
+
+    def build(
+        self, conditionals: ConditionalModel, masks: MaskLaw, target: JointLaw | None = None
+    ) -> TransitionOperator:
+        return systematic_scan(conditionals, masks.masks)

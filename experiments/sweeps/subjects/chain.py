@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from experiments.chains.models import build_law, build_masks
+from experiments.chains.models import build_law
 from experiments.chains.plan import DENSE_STATES, dense_memory, matrix_free_memory
 from experiments.chains.record import chain_record
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
 from theory.laws import named_graph
-from theory.masks import MaskLaw
+from theory.masks import MaskLaw, k_uniform, parse_masks
 from theory.parameters import parameter
-from theory.samplers import SAMPLERS
+from theory.samplers import SAMPLERS, parse_sampler
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,21 @@ class Parameters(ModelParameters):
     """Which law, which sampler; the defaults are those of ``gmlm chain``."""
 
     sites: int = parameter(8, "sites N", minimum=1, maximum=62)
-    sampler: str = parameter("k-gibbs", "the sampler", choices=tuple(SAMPLERS))
+    sampler: str = parameter("k-gibbs", "the sampler, with its options: " + ", ".join(SAMPLERS))
     k: int = parameter(1, "mask size of k-uniform masks, for samplers that draw masks", minimum=1)
-    masks: str = parameter("", "another mask law (uniform-ratio, bernoulli=0.3, spans=3, ...) in place of k")
+    masks: str = parameter(
+        "", "another mask law (uniform-ratio, bernoulli:ratio=0.3, spans:length=3, ...) in place of k"
+    )
     temperature: float = parameter(1.0, "conditionals^(1/T); 0 is greedy", minimum=0.0)
     epsilon: float = parameter(0.25, "total variation that counts as mixed", minimum=1e-9, maximum=0.999)
 
 
 def _masks(parameters: Parameters) -> MaskLaw | None:
-    if SAMPLERS[parameters.sampler].uses_masks == "none":
+    if parse_sampler(parameters.sampler).uses_masks == "none":
         return None
-    return build_masks(parameters.masks or f"k={parameters.k}", parameters.sites)
+    if parameters.masks:
+        return parse_masks(parameters.masks, parameters.sites)
+    return k_uniform(parameters.sites, parameters.k)
 
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
@@ -68,16 +72,15 @@ def check(parameters: Parameters) -> None:
     if parameters.model in {"ising", "potts"}:
         _graph_exists(parameters.graph, parameters.sites)
     if parameters.masks:
-        # Every mask law is read the same way for few sites; listing all masks of many would take long.
-        build_masks(parameters.masks, min(parameters.sites, 12))
-    elif SAMPLERS[parameters.sampler].uses_masks != "none":
+        parse_masks(parameters.masks, parameters.sites)
+    elif parse_sampler(parameters.sampler).uses_masks != "none":
         check_size("k", parameters.k, parameters.sites)
 
 
 def memory(parameters: Parameters) -> float:
     """Bytes of the analysis, by the method that will be used."""
     surely_irreducible = (
-        parameters.model != "parity" and parameters.temperature > 0 and parameters.sampler != "confidence-remasking"
+        parameters.model != "parity" and parameters.temperature > 0 and parse_sampler(parameters.sampler).one_class
     )
     if parameters.states <= DENSE_STATES or not surely_irreducible:
         return dense_memory(parameters.states)

@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.chains.models import build_law, build_masks
+from experiments.chains.models import build_law
 from experiments.learned import Learning, law_errors, learn
 from experiments.sweeps.subject import Quantity, Subject
 from experiments.sweeps.subjects.models import ModelParameters, check_model
 from theory.bounds.perturbation import conditional_errors, stationary_distance_bound
 from theory.errors import InvalidInput
+from theory.masks import parse_masks
 from theory.parameters import parameter
 from theory.samplers import systematic_scan
 
@@ -27,7 +28,9 @@ class Parameters(ModelParameters):
     """Which law, which masks, which network."""
 
     sites: int = parameter(4, "sites N", minimum=2, maximum=12)
-    masks: str = parameter("uniform-ratio", "mask law in training: uniform-ratio, k=2, bernoulli=0.4, spans=2, ...")
+    masks: str = parameter(
+        "uniform-ratio", "mask law in training: uniform-ratio, k-uniform:k=2, bernoulli:ratio=0.4, ..."
+    )
     samples: int = parameter(0, "sequences in the data set; 0 draws fresh ones for every batch", minimum=0)
     network: str = parameter("transformer", "architecture", choices=("transformer", "mlp"))
     width: int = parameter(16, "width of the network; even for a transformer", minimum=2)
@@ -43,7 +46,7 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     learning = Learning(
         parameters.network, parameters.width, parameters.layers, parameters.steps, parameters.batch, parameters.rate
     )
-    masks = build_masks(parameters.masks, parameters.sites)
+    masks = parse_masks(parameters.masks, parameters.sites)
     conditionals = learn(law, masks, learning, seed, parameters.samples or None)
     errors = conditional_errors(conditionals, law)
     bound = stationary_distance_bound(systematic_scan(conditionals), float(errors.sum()))
@@ -53,7 +56,7 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
 def check(parameters: Parameters) -> None:
     """Refuse sizes that do not go together, and mask laws that cannot be read."""
     check_model(parameters)
-    build_masks(parameters.masks, parameters.sites)
+    parse_masks(parameters.masks, parameters.sites)
     if parameters.network == "transformer" and parameters.width % 2:
         raise InvalidInput("width", parameters.width, "a transformer with 2 heads needs an even width")
 

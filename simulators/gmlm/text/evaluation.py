@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.gmlm.induced import Predict
-from simulators.gmlm.masking import UniformSize
 from theory.errors import InvalidInput
+from theory.masks import k_uniform
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def loss_by_ratio(
         if not 0 < ratio <= 1:
             raise InvalidInput("ratio", ratio, "the mask ratio must lie in (0, 1]")
         size = max(1, round(ratio * sites))
-        masked = UniformSize(sites, size).draw(sequences, np.random.default_rng((seed, index)))
+        masked = k_uniform(sites, size).draw(sequences, np.random.default_rng((seed, index)))
         predicted = predict(np.where(masked, symbols, sequences))
         taken = np.take_along_axis(predicted, sequences[:, :, None], axis=2)[:, :, 0]
         losses = -np.log(np.maximum(taken, np.finfo(np.float64).tiny), where=masked, out=np.zeros(taken.shape))

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from simulators.gmlm.build import NetworkConfig, build, config_from_plain, config_to_plain
 from simulators.gmlm.data import Windows
 from simulators.gmlm.induced import Predict, predictor
-from simulators.gmlm.masking import MaskSource
 from simulators.gmlm.networks import MaskedNetwork
 from simulators.gmlm.text.corpus import Vocabulary, consecutive_windows, split
 from simulators.gmlm.text.evaluation import RatioLoss, loss_by_ratio
@@ -25,6 +24,7 @@ from simulators.gmlm.text.statistics import ngram_distance
 from simulators.gmlm.training import CHECKPOINT, Report, TrainingRun, TrainingSettings, load_parameters, train
 from simulators.snapshots import read_plain
 from theory.errors import InvalidInput
+from theory.masks import AdaptiveMaskLaw, MaskLaw
 
 ROWS_AT_ONCE = 64
 """Sequences that the network looks at in one call of evaluation."""
@@ -64,7 +64,7 @@ def train_text(
     text: str,
     config: NetworkConfig,
     vocabulary: Vocabulary,
-    masks: MaskSource,
+    masks: MaskLaw | AdaptiveMaskLaw,
     settings: TrainingSettings,
     *,
     validation: float = 0.1,

@@ -15,35 +15,35 @@ import jax
 import jax.numpy as jnp
 
 from simulators.montecarlo.draws import draw, tie_tolerance
-from simulators.montecarlo.masks import Masks
+from simulators.montecarlo.masks import padded
 from simulators.montecarlo.models.model import Model, fill
 from simulators.montecarlo.samplers.sampler import Sampler, always, over_chains, require_same_sites
-from theory.errors import InvalidInput
+from theory.masks import MaskLaw
 
 
-def confidence_remasking(model: Model, masks: Masks) -> Sampler:
+def confidence_remasking(model: Model, masks: MaskLaw) -> Sampler:
     """The sampler of remask-and-predict steps.
 
     Args:
         model: where confidences and predictions come from.
-        masks: the candidates: k-uniform, or listed.
+        masks: the candidates; only the k-uniform ones need no list.
 
     Raises:
-        InvalidInput: candidates that are neither, over other sites, or larger than the model can redraw.
+        InvalidInput: candidates over other sites, or larger than the model can redraw.
+        ExceedsMemory: candidates whose list does not fit.
     """
     require_same_sites(model, masks)
-    model.require_tokens(max(masks.size, 1))
-    if masks.uniform_size is None and masks.listed is None:
-        raise InvalidInput("masks", "a law that is only drawn from", "candidates must be k-uniform or listed")
+    model.require_tokens(max(masks.largest, 1))
+    listed = jnp.asarray(padded(masks.masks, masks.sites)) if masks.uniform_size is None else None
 
     def kernel(key: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         tie_key, token_key = jax.random.split(key)
         laws = jax.nn.softmax(model.all_site_logits(x), axis=-1)
         confidence = jnp.take_along_axis(laws, x[:, None], axis=1)[:, 0]
-        if masks.uniform_size is not None:
-            masked = least_confident(tie_key, confidence, masks.uniform_size)
+        if listed is None:
+            masked = least_confident(tie_key, confidence, masks.largest)
         else:
-            masked = least_confident_of(tie_key, confidence, jnp.asarray(masks.listed))
+            masked = least_confident_of(tie_key, confidence, listed)
         return fill(x, masked, draw(token_key, model.token_logits(x, masked))), always()
 
     return over_chains("confidence-remasking", model, kernel)

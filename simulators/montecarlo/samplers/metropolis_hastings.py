@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 
 from simulators.montecarlo.draws import draw
-from simulators.montecarlo.masks import Masks
+from simulators.montecarlo.masks import drawing
 from simulators.montecarlo.models.model import Model, fill
-from simulators.montecarlo.samplers.sampler import Sampler, over_chains, require_same_sites
-from theory.errors import InvalidInput
+from simulators.montecarlo.samplers.sampler import Sampler, over_chains, require_same_sites, require_target
+from theory.masks import MaskLaw
 
 
-def metropolis_hastings(model: Model, masks: Masks, target: Model | None = None) -> Sampler:
+def metropolis_hastings(model: Model, masks: MaskLaw, target: Model | None = None) -> Sampler:
     """The sampler of k-parallel proposals with a Metropolis-Hastings correction.
 
     Args:
@@ -29,16 +29,14 @@ def metropolis_hastings(model: Model, masks: Masks, target: Model | None = None)
         InvalidInput: no target is known, sizes differ, or masks that the model cannot redraw.
     """
     require_same_sites(model, masks)
-    law = model if target is None else target
-    if not law.has_law:
-        raise InvalidInput("target", None, "these conditionals come from no joint law; name the law to correct towards")
-    if (law.sites, law.symbols) != (model.sites, model.symbols):
-        raise InvalidInput("target", law, f"a law of {model.sites} sites over {model.symbols} symbols is needed")
-    model.require_tokens(masks.size)
+    law = require_target(model, target)
+    model.require_tokens(masks.largest)
+
+    draw_mask = drawing(masks)
 
     def kernel(key: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         mask_key, token_key, accept_key = jax.random.split(key, 3)
-        masked = masks.draw(mask_key)
+        masked = draw_mask(mask_key)
         logits = jax.nn.log_softmax(model.token_logits(x, masked), axis=-1)
         block = draw(token_key, logits)
         y = fill(x, masked, block)

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulators.montecarlo.masks import Masks
 from simulators.montecarlo.models.model import Model
 from theory.errors import InvalidInput
+from theory.masks import MaskLaw
 
 
 class State(NamedTuple):
@@ -76,10 +76,24 @@ def over_chains(name: str, model: Model, kernel: Kernel) -> Sampler:
     return Sampler(name, init, step)
 
 
-def require_same_sites(model: Model, masks: Masks) -> None:
+def require_same_sites(model: Model, masks: MaskLaw) -> None:
     """Raise unless masks and model speak of the same sites."""
     if masks.sites != model.sites:
         raise InvalidInput("masks", f"over {masks.sites} sites", f"the model has {model.sites} sites")
+
+
+def require_target(model: Model, target: Model | None) -> Model:
+    """The law that a correction keeps: the target, or that of the model.
+
+    Raises:
+        InvalidInput: there is neither, or the target is over other sequences.
+    """
+    law = model if target is None else target
+    if not law.has_law:
+        raise InvalidInput("target", None, "these conditionals come from no joint law; name the law to correct towards")
+    if (law.sites, law.symbols) != (model.sites, model.symbols):
+        raise InvalidInput("target", law, f"a law of {model.sites} sites over {model.symbols} symbols is needed")
+    return law
 
 
 def always() -> jax.Array:

@@ -11,29 +11,28 @@ import jax
 import jax.numpy as jnp
 
 from simulators.montecarlo.draws import draw
-from simulators.montecarlo.masks import Masks
+from simulators.montecarlo.masks import padded
 from simulators.montecarlo.models.model import Model, fill
 from simulators.montecarlo.samplers.sampler import Sampler, always, over_chains, require_same_sites
-from theory.errors import InvalidInput
+from theory.masks import MaskLaw
 
 
-def systematic_scan(model: Model, masks: Masks) -> Sampler:
+def systematic_scan(model: Model, masks: MaskLaw) -> Sampler:
     """The sampler of full sweeps.
 
     Args:
         model: the conditionals.
-        masks: listed blocks, redrawn in their order (`simulators.montecarlo.masks.in_order`).
+        masks: redrawn in the order of their list.
 
     Raises:
-        InvalidInput: masks over other sites, not listed, or larger than the model can redraw jointly.
+        InvalidInput: masks over other sites, or larger than the model can redraw jointly.
+        ExceedsMemory: masks whose list does not fit.
     """
     require_same_sites(model, masks)
-    if masks.listed is None:
-        raise InvalidInput("masks", "a law that is drawn from", "a systematic scan needs blocks in a fixed order")
-    apart = all(model.independent([int(site) for site in row if site < model.sites]) for row in masks.listed)
+    apart = all(model.independent(mask) for mask in masks.masks)
     if not apart:
-        model.require_block(masks.size)
-    blocks = jnp.asarray(masks.listed)
+        model.require_block(masks.largest)
+    blocks = jnp.asarray(padded(masks.masks, masks.sites))
 
     def redraw(x: jax.Array, at: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
         key, masked = at

@@ -18,11 +18,11 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from theory.errors import InvalidInput
 
@@ -47,6 +47,10 @@ class Verdict(enum.StrEnum):
     """Holds in float64, and every statement of its certificate is decided on rational laws."""
 
 
+Alternative = tuple[str, ArrayLike]
+"""A wrong statement by name, and what it predicts for each comparison."""
+
+
 @dataclass(frozen=True)
 class Check:
     """One comparison of a measurement with a prediction.
@@ -63,6 +67,9 @@ class Check:
         informative: how many of them exclude a value that was possible; 0 for an identity.
         tightness: of a bound between positive numbers, the largest quotient of the exact value and the bound (the
             inverse for lower bounds) over the informative comparisons: 1 where the bound is attained. None otherwise.
+        alternative: a named wrong statement in place of the prediction.
+        power: the share of the comparisons that reject the alternative or, of a statistical check, the probability
+            with which it does.
     """
 
     name: str
@@ -76,6 +83,8 @@ class Check:
     comparisons: int = 1
     informative: int = 1
     tightness: float | None = None
+    alternative: str = ""
+    power: float | None = None
 
     @staticmethod
     def at_most(
@@ -86,13 +95,14 @@ class Check:
         detail: str = "",
         *,
         trivial: ArrayLike = math.inf,
+        wrong: Alternative | None = None,
     ) -> Check:
         """measured <= bound everywhere, up to ``tolerance`` for rounding; arrays are compared entry by entry.
 
         ``trivial`` is the largest value that the quantity can have whatever is true, 1 for a probability: a bound at
-        or above it excludes nothing.
+        or above it excludes nothing. ``wrong`` names another bound, and what it is, that should be rejected.
         """
-        return _worst(name, measured, bound, tolerance, detail, "<=", trivial)
+        return _worst(name, measured, bound, tolerance, detail, "<=", trivial, wrong)
 
     @staticmethod
     def at_least(
@@ -103,18 +113,37 @@ class Check:
         detail: str = "",
         *,
         trivial: ArrayLike = -math.inf,
+        wrong: Alternative | None = None,
     ) -> Check:
-        """measured >= bound everywhere, up to ``tolerance``; a bound at or below ``trivial`` excludes nothing."""
-        return _worst(name, measured, bound, tolerance, detail, ">=", trivial)
+        """measured >= bound everywhere, up to ``tolerance``; a bound at or below ``trivial`` excludes nothing.
+
+        ``wrong`` is as for `at_most`.
+        """
+        return _worst(name, measured, bound, tolerance, detail, ">=", trivial, wrong)
 
     @staticmethod
-    def equal(name: str, measured: ArrayLike, predicted: ArrayLike, tolerance: ArrayLike, detail: str = "") -> Check:
-        """|measured - predicted| <= tolerance everywhere: a statement about the world that could have been false."""
-        return _worst(name, measured, predicted, tolerance, detail, "=", None)
+    def equal(
+        name: str,
+        measured: ArrayLike,
+        predicted: ArrayLike,
+        tolerance: ArrayLike,
+        detail: str = "",
+        *,
+        wrong: Alternative | None = None,
+    ) -> Check:
+        """|measured - predicted| <= tolerance everywhere: a statement about the world that could have been false.
+
+        ``wrong`` is as for `at_most`.
+        """
+        return _worst(name, measured, predicted, tolerance, detail, "=", None, wrong)
 
     def by_algebra(self) -> Check:
         """The same check, marked as true by algebra: it tests the software and excludes nothing about the claim."""
         return replace(self, informative=0)
+
+    def against(self, alternative: str, power: float) -> Check:
+        """The same check, with the probability that it rejects the named wrong alternative."""
+        return replace(self, alternative=alternative, power=power)
 
     @staticmethod
     def interval_at_most(
@@ -158,6 +187,7 @@ def _worst(
     detail: str,
     relation: str,
     trivial: ArrayLike | None,
+    wrong: Alternative | None,
 ) -> Check:
     m, p, t, limit = np.broadcast_arrays(
         *(
@@ -187,6 +217,7 @@ def _worst(
         m.size,
         int(telling.sum()),
         None if trivial is None else _tightness(m[telling], p[telling], relation),
+        *(("", None) if wrong is None else (wrong[0], float((_SLACK[relation](m, wrong[1]) + t < 0).mean()))),
     )
 
 
@@ -214,17 +245,50 @@ def overall(checks: Sequence[Check]) -> Verdict:
     return Verdict.INCONCLUSIVE if verdict is Verdict.HOLDS and not tells else verdict
 
 
+def heading(text: str) -> Any:
+    """A field of a typed row that the reader's table shows under this heading, which names the unit."""
+    return field(metadata={"heading": text})
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows that a reader would look at first: column titles with units, and values (numbers, text or None)."""
+    """Rows that a reader would look at first.
+
+    Attributes:
+        columns: headings with units.
+        rows: values (numbers, text or None).
+        names: identifiers of the columns, where the rows are typed.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+    names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
             if len(row) != len(self.columns):
                 raise InvalidInput("rows", row, f"every row needs {len(self.columns)} values")
+
+    @staticmethod
+    def of(rows: Sequence[Any]) -> Table:
+        """The fields that have a `heading` of at least one row, all of one dataclass."""
+        shown = [entry for entry in fields(rows[0]) if "heading" in entry.metadata]
+        return Table(
+            [entry.metadata["heading"] for entry in shown],
+            [[getattr(row, entry.name) for entry in shown] for row in rows],
+            [entry.name for entry in shown],
+        )
+
+
+def columns(rows: Sequence[Any]) -> dict[str, NDArray[Any]]:
+    """An array for each field of at least one row: dataclasses while computing, dictionaries in plain data."""
+    records = [vars(row) if is_dataclass(row) else row for row in rows]
+    return {name: np.array([record[name] for record in records]) for name in records[0]}
+
+
+def select(rows: Sequence[Mapping[str, Any]], **values: Any) -> list[Mapping[str, Any]]:
+    """The rows of plain data with these values."""
+    return [row for row in rows if all(row[name] == value for name, value in values.items())]
 
 
 @dataclass(frozen=True)
@@ -234,7 +298,7 @@ class Findings:
     Attributes:
         checks: at least one.
         table: for the reader.
-        data: numbers, text, lists, dictionaries and NumPy arrays; all that the figures need.
+        data: numbers, text, lists, dictionaries, dataclasses and NumPy arrays; all that the figures need.
         learned: one sentence with this run's own numbers: what a reader takes away.
     """
 
@@ -292,7 +356,7 @@ class Claim:
 
 
 def plain(value: Any) -> Any:
-    """Plain data for JSON: arrays become lists, numbers that JSON lacks become the texts inf, -inf and nan.
+    """Plain data for JSON: arrays become lists, dataclasses dictionaries, numbers that JSON lacks inf, -inf and nan.
 
     Raises:
         InvalidInput: something that is not data.
@@ -308,6 +372,8 @@ def plain(value: Any) -> Any:
         return number if math.isfinite(number) else str(number)
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(vars(value))
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,16 +1,21 @@
 """One look for all figures: readable in grey, labelled, the same on every machine.
 
-Series differ by marker, dash and lightness, not by hue alone. Measured values are drawn as markers, predictions and
-bounds as lines.
+Series differ by marker, dash and lightness, not by hue alone. Measured values are drawn as markers (`marks`), with
+intervals where they are not exact, predictions and bounds as lines (`line`), which carry their names at their ends
+(`name_ends`). A logarithmic axis has places for zero and infinity (`logarithmic`); identities are drawn as differences
+(`differences`), not as points on a diagonal.
 """
 
 from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from theory.errors import one_line
 
@@ -74,6 +79,142 @@ def headline(figure: Figure, text: str) -> None:
     with style():
         width = int(figure.get_figwidth() * LETTERS_PER_INCH)
         figure.suptitle(textwrap.fill(text, width), x=0.01, ha="left", fontsize=10)
+
+
+def marks(
+    axes: Axes,
+    x: ArrayLike,
+    y: ArrayLike,
+    series: int = 0,
+    label: str | None = None,
+    *,
+    interval: tuple[ArrayLike, ArrayLike] | None = None,
+    hollow: bool = False,
+) -> None:
+    """Measured values as the markers of a series.
+
+    Args:
+        axes: where.
+        x, y: the values, [P].
+        series: which marker and colour.
+        label: for a legend.
+        interval: lower and upper ends of bars on y.
+        hollow: empty markers, of a second quantity of the same series.
+    """
+    values = np.asarray(y, dtype=float)
+    bars = None if interval is None else [values - np.asarray(interval[0]), np.asarray(interval[1]) - values]
+    axes.errorbar(
+        x,
+        values,
+        yerr=bars,
+        fmt=MARKERS[series % len(MARKERS)],
+        color=COLOURS[series % len(COLOURS)],
+        capsize=2,
+        elinewidth=0.9,
+        fillstyle="none" if hollow else "full",
+        label=label,
+        zorder=3,
+    )
+
+
+def line(axes: Axes, x: ArrayLike, y: ArrayLike, series: int = 0, label: str | None = None, dash: Any = "-") -> None:
+    """A prediction or bound as a line in the colour of its series."""
+    axes.plot(x, y, linestyle=dash, color=COLOURS[series % len(COLOURS)], label=label)
+
+
+def name_ends(axes: Axes, ends: Mapping[str, tuple[int, float]]) -> None:
+    """Names of series right of the panel, at the height where each ends, kept apart; call when the limits are final.
+
+    Args:
+        axes: where.
+        ends: name -> (series, last y).
+    """
+    apart = 11 * axes.figure.dpi / (72 * axes.bbox.height)
+    place = axes.transAxes.inverted()
+    heights = {name: place.transform(axes.transData.transform((1.0, y)))[1] for name, (_, y) in ends.items()}
+    names = sorted(heights, key=lambda name: heights[name])
+    spread: list[float] = []
+    for name in names:
+        spread.append(max(heights[name], spread[-1] + apart) if spread else heights[name])
+    overshoot = max(0.0, spread[-1] - 1.0)
+    for name, height in zip(names, spread, strict=True):
+        axes.text(
+            1.02,
+            height - overshoot,
+            name,
+            transform=axes.transAxes,
+            color=COLOURS[ends[name][0] % len(COLOURS)],
+            va="center",
+            fontsize=8,
+        )
+
+
+def logarithmic(axes: Axes, *values: ArrayLike, floor: float = 0.0) -> Callable[[ArrayLike], NDArray[np.float64]]:
+    """Make y logarithmic, with a grey strip below for zero and one above for infinity, where the values have them.
+
+    Args:
+        axes: where.
+        values: everything that will be drawn.
+        floor: values at or below it count as zero.
+
+    Returns:
+        From values to the places where they are drawn.
+    """
+    everything = np.concatenate([np.ravel(np.asarray(value, dtype=float)) for value in values])
+    inside = everything[(everything > floor) & np.isfinite(everything)]
+    ends = np.log10([inside.min(), inside.max()]) if inside.size else np.array([-1.0, 0.0])
+    gap = max(0.25, 0.09 * (ends[1] - ends[0]))
+    low, high = ends[0] - gap / 2, ends[1] + gap / 2
+    zero, infinite = low - gap / 2, high + gap / 2
+    has_zero, has_infinite = bool((everything <= floor).any()), bool(np.isposinf(everything).any())
+    axes.set_yscale("log")
+    step = max(1, int(np.ceil((high - low) / 6)))
+    decades = [n for n in range(int(np.ceil(low)), int(np.floor(high)) + 1) if n % step == 0]
+    ticks = {10.0**n: f"$10^{{{n}}}$" for n in decades}
+    if len(ticks) < 2:
+        ticks = {value: f"{value:.2g}" for value in 10 ** np.linspace(low, high, 4)}
+    for present, place, edge, text in ((has_zero, zero, low, "0"), (has_infinite, infinite, high, "∞")):
+        if present:
+            axes.axhspan(10 ** (2 * place - edge), 10**edge, color="0.9", zorder=0)
+            ticks[10**place] = text if floor == 0 or text != "0" else f"≤ {floor:g}"
+    axes.set_ylim(10 ** (2 * zero - low if has_zero else low), 10 ** (2 * infinite - high if has_infinite else high))
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.minorticks_off()
+
+    def drawn(value: ArrayLike) -> NDArray[np.float64]:
+        y = np.asarray(value, dtype=float)
+        return np.where(y <= floor, 10**zero, np.where(np.isposinf(y), 10**infinite, y))
+
+    return drawn
+
+
+def differences(
+    axes: Axes, groups: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]], allowed: float, unit: str
+) -> None:
+    """Size of the differences of measured and predicted values against the predicted ones, and what rounding allows.
+
+    Args:
+        axes: where.
+        groups: name -> (predicted, measured), both [P], and where on the x axis, [P].
+        allowed: the largest difference that rounding explains.
+        unit: of the values.
+    """
+    gaps = {
+        name: np.abs(np.asarray(measured) - np.asarray(predicted)) for name, (predicted, measured, _) in groups.items()
+    }
+    drawn = logarithmic(axes, *gaps.values(), allowed)
+    for series, (name, gap) in enumerate(gaps.items()):
+        marks(axes, groups[name][2], drawn(gap), series, name, hollow=series % 2 == 1)
+    axes.axhline(allowed, color="black", linestyle="--", label="allowed for rounding")
+    axes.set_ylabel(f"|measured − predicted| ({unit})")
+
+
+def one_scale(panels: Sequence[Axes], *directions: str) -> None:
+    """The same limits of x, y or both on panels that are compared."""
+    for direction in directions:
+        limits = [getattr(axes, f"get_{direction}lim")() for axes in panels]
+        for axes in panels:
+            getattr(axes, f"set_{direction}lim")(min(low for low, _ in limits), max(high for _, high in limits))
 
 
 def render(figure: Figure, kind: str) -> bytes:

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.claim import Check, Findings, Table, Verdict, from_plain, overall, plain
+from experiments.claim import (
+    Check,
+    Findings,
+    Table,
+    Verdict,
+    columns,
+    from_plain,
+    heading,
+    overall,
+    plain,
+    select,
+)
+from experiments.figures import logarithmic, new_figure
 from theory.errors import InvalidInput
 
 finite = st.floats(-1e6, 1e6)
@@ -125,3 +138,40 @@ def test_algebra_is_a_test_of_the_software() -> None:
     assert overall([Check.equal("x", 1.0, 1.0, 0.0).by_algebra()]) is Verdict.INCONCLUSIVE
     assert overall([Check.equal("x", 1.0, 2.0, 0.0).by_algebra()]) is Verdict.VIOLATED
     assert Check.equal("x", [1.0, 2.0], [1.0, 2.0], 0.0).informative == 2
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A typed row: the last field is for figures only."""
+
+    size: int = heading("sites N")
+    error: float = heading("error (nats)")
+    seed: int
+
+
+def test_tables_are_made_from_typed_rows() -> None:
+    rows = [Measurement(2, 0.5, 7), Measurement(3, float("inf"), 8)]
+    table = Table.of(rows)
+    assert table.names == ["size", "error"]
+    assert table.columns == ["sites N", "error (nats)"]
+    assert table.rows == [[2, 0.5], [3, float("inf")]]
+    data = from_plain(json.loads(json.dumps(plain({"rows": rows}))))
+    np.testing.assert_array_equal(columns(data["rows"])["error"], columns(rows)["error"])
+    assert select(data["rows"], size=3)[0]["seed"] == 8
+
+
+def test_a_check_knows_how_often_it_rejects_a_wrong_alternative() -> None:
+    check = Check.at_most(
+        "a", [0.1, 0.2, 0.4, 0.5], [0.5, 0.6, 0.7, 0.8], wrong=("half the bound", [0.05, 0.3, 0.35, 0.4])
+    )
+    assert (check.verdict, check.alternative, check.power) == (Verdict.HOLDS, "half the bound", 0.75)
+    assert Check.equal("b", 1.0, 1.0, 0.1, wrong=("two", 2.0)).power == 1.0
+    assert Check.interval_contains("c", (0.9, 1.1), 1.0).against("a tenth more", 0.3).power == 0.3
+
+
+def test_logarithmic_axes_have_places_for_zero_and_infinity() -> None:
+    _, (axes,) = new_figure()
+    drawn = logarithmic(axes, [0.0, 1e-9, 1e-3, 1.0, np.inf], floor=1e-6)
+    places = drawn([0.0, 1e-9, 1e-3, 1.0, np.inf])
+    low, high = axes.get_ylim()
+    assert low < places[0] == places[1] < places[2] == 1e-3 < 1.0 < places[4] < high < np.inf

@@ -44,7 +44,7 @@
   function draw() {
     const measure = byId("atlas-measure").value, calls = byId("atlas-calls").value, kept = rows();
     const values = kept.map((row) => row[measure] && number(row[measure][0])).filter((v) => v > 1e-9 && v < Infinity);
-    const floor = values.length ? Math.min(...values) / 2 : 1e-3;
+    const floor = values.length ? Math.max(Math.min(...values) / 2, 1e-6) : 1e-3;
     const ceiling = values.length ? Math.max(...values) * 2 : 1;
     const within = (value) => (value === Infinity ? ceiling : Math.max(value, floor));
     const all = [...new Set(law().rows.map((row) => row.decoder))];
@@ -53,7 +53,7 @@
       const y = own.map((row) => number(row[measure][0]));
       const end = (row, side) => Math.abs(within(number(row[measure][side])) - within(number(row[measure][0])));
       return {
-        name, type: "scatter", mode: "lines+markers", x: own.map((row) => row[calls]), y: y.map(within),
+        name, type: "scatter", mode: "lines+markers", cliponaxis: false, x: own.map((row) => row[calls]), y: y.map(within),
         error_y: { type: "data", symmetric: false, array: own.map((row) => end(row, 3)),
                    arrayminus: own.map((row) => end(row, 2)), thickness: 1 },
         line: { color: COLOURS[index % COLOURS.length], width: 1.5, dash: ["solid", "dash", "dot"][Math.floor(index / COLOURS.length) % 3] },
@@ -68,8 +68,8 @@
     Plotly.react("atlas-decoder-plot", traces, layout({
       title: { text: `${law().name}: ${NAMES[measure]} against network calls`, font: { size: 14 } },
       xaxis: { ...axis, title: { text: calls === "calls" ? "calls asked for" : "expected calls" }, type: "log", dtick: Math.log10(2), tickformat: ".3~g" },
-      yaxis: { ...axis, title: { text: measure === "total_variation" ? "total variation" : "nats for the sequence" }, type: "log", dtick: 1, minor: { dtick: "D1", showgrid: false, ticks: "outside" }, exponentformat: "power", range: [Math.log10(floor) - 0.05, Math.log10(ceiling) + 0.05] },
-    }), { responsive: true, displaylogo: false });
+      yaxis: { ...axis, title: { text: measure === "total_variation" ? "total variation" : "nats for the sequence" }, type: "log", dtick: 1, exponentformat: "power", range: [Math.log10(floor) - 0.05, Math.log10(ceiling) + 0.05] },
+    }), { responsive: true, displayModeBar: false });
     const missing = [...new Set(kept.filter((row) => !row[measure]).map((row) => row.decoder))];
     byId("atlas-note").textContent = missing.length ? `No ${NAMES[measure]} for: ${missing.join(", ")}.` : "";
     byId("atlas-command").innerHTML = `<pre><code>${law().command}</code></pre>`;
@@ -106,7 +106,7 @@
       xaxis: { title: { text: "exact value / bound" }, type: "log", gridcolor: themed().grid },
       yaxis: { automargin: true, tickfont: { size: window.innerWidth < 600 ? 9 : 12 } },
       shapes: [{ type: "line", x0: 1, x1: 1, y0: 0, y1: 1, yref: "paper", line: { dash: "dash", color: themed().ink, width: 1 } }],
-    }), { responsive: true, displaylogo: false });
+    }), { responsive: true, displayModeBar: false });
   }
 
   byId("atlas-law").innerHTML = laws.map((entry, index) => `<option value="${index}">${entry.name}</option>`).join("");

@@ -44,7 +44,7 @@ def _card(name: str) -> str:
     for part in record["parts"]:
         lines += [
             f"# {part['name']}\n",
-            f"{escaped(part['summary'])}.\n",
+            f"{escaped(part['summary'][:1].upper() + part['summary'][1:])}.\n",
             f"- Source: {cited(part['source'])}\n- Looks {escaped(part['looks_at'])}.\n"
             f"- Needs {escaped(part['needs'])}; {'may' if part['remasks'] else 'does not'} remask.\n"
             f"- At any length: {escaped(record['at_length'])}.\n",

@@ -251,8 +251,7 @@ def train(size: str, batch: int, rounds: int, torch_model: Any) -> None:
 
     from simulators.t5.training.corpus import Batch
     from simulators.t5.training.loop import programs
-    from simulators.t5.training.objective import ObjectiveSettings
-    from simulators.t5.training.optimiser import OptimiserSettings
+    from simulators.t5.training.settings import ObjectiveSettings, OptimiserSettings
 
     network = make_network(size)
     rng = np.random.default_rng(0)

@@ -8,9 +8,9 @@ import click
 from click.core import ParameterSource
 
 from experiments.chains.model_spec import ModelSpec
+from experiments.cli.declared import Registered, sampler_names
 from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
-from experiments.cli.registries import Registered, sampler_names
 from theory.parameters import describe
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.cli.seeds import SEED
-from theory.parameters import describe
+from experiments.cli.declared import declared_options
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -27,13 +26,11 @@ def law_options(models: str, sites: int) -> Callable[[Callable[..., Any]], Calla
         click.option("--couplings", type=FILE, help="Your own Ising model: J.npy, symmetric [N, N]."),
         click.option("--fields", type=FILE, help="With --couplings: h.npy, [N]."),
     ]
-    for name, declared in describe(ModelSpec).items():
-        kind = SEED if name == "seed" else declared.type
-        default = sites if name == "sites" else declared.default
-        text = models if name == "model" else declared.rule.help[0].upper() + declared.rule.help[1:].rstrip(".") + "."
-        options.append(click.option(f"--{name}", type=kind, default=default, show_default=True, help=text))
+    made = declared_options(ModelSpec, defaults={"sites": sites}, helps={"model": models})
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        # click collects the options of a function in this list, the last first.
+        command.__click_params__ = [*getattr(command, "__click_params__", []), *reversed(made)]  # type: ignore[attr-defined]
         for option in reversed(options):
             command = option(command)
         return command

@@ -36,7 +36,7 @@ def _corpus(command: Callable[..., Any]) -> Callable[..., Any]:
     help="uniform-ratio, bernoulli:ratio=0.15, k-uniform:k=3 or spans:length=4.",
 )
 @click.option("--steps", default=1500, show_default=True, help="Optimiser steps.")
-@click.option("--batch", default=64, show_default=True, help="Windows of each step.")
+@click.option("--batch-size", default=64, show_default=True, help="Windows of each step.")
 @click.option("--window", default=32, show_default=True, help="Characters of a window.")
 @click.option("--width", default=64, show_default=True, help="Width of the Transformer.")
 @click.option("--layers", default=2, show_default=True, help="Layers of the Transformer.")
@@ -54,7 +54,7 @@ def train(
     corpus: Path | None,
     masks: str,
     steps: int,
-    batch: int,
+    batch_size: int,
     window: int,
     width: int,
     layers: int,
@@ -80,7 +80,7 @@ def train(
     config = TransformerConfig(window, vocabulary.symbols, width, layers, heads)
     settings = TrainingSettings(
         steps=steps,
-        batch_size=batch,
+        batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         warmup_steps=min(50, steps // 5),

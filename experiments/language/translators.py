@@ -92,10 +92,8 @@ def train(language: ParallelLanguage, pairs: Sequence[Pair], training: Training,
     from simulators.t5.network.config import T5Config
     from simulators.t5.network.network import T5
     from simulators.t5.training.corpus import Corpus, Sentences
-    from simulators.t5.training.loop import TrainingSettings, fit
-    from simulators.t5.training.noising import NoiseSettings
-    from simulators.t5.training.objective import ObjectiveSettings
-    from simulators.t5.training.optimiser import OptimiserSettings
+    from simulators.t5.training.loop import fit
+    from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
 
     config = T5Config(
         ids(language),

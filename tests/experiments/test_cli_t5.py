@@ -157,7 +157,19 @@ def test_evaluate_puts_both_decoders_in_one_table_and_figure(
 ) -> None:
     text, figure = tmp_path / "pairs.tsv", tmp_path / "frontier.svg"
     text.write_text("s0 s1\ta0 a1\ns1 s2\tb1 b2\n", encoding="utf-8")
-    options = ("--source", text, "--steps", "1,2", "--beams", 1, "--batch", 2, "--oracle-lengths", "--bootstrap", 50)
+    options = (
+        "--source",
+        text,
+        "--steps",
+        "1,2",
+        "--beams",
+        1,
+        "--batch-size",
+        2,
+        "--oracle-lengths",
+        "--bootstrap",
+        50,
+    )
     ended = gmlm("evaluate", autoregressive, refining, *options, "--figure", figure, "--json")
     assert ended.code == 0, ended.err
     rows = json.loads(ended.out)
@@ -176,7 +188,7 @@ def test_evaluate_puts_both_decoders_in_one_table_and_figure(
 
 def test_logged_samples_show_every_step(autoregressive: Path, refining: Path, tmp_path: Path) -> None:
     log = tmp_path / "samples.jsonl"
-    options = ("--words", 5, "--limit", 3, "--steps", "1,3", "--batch", 4, "--bootstrap", 0, "--json")
+    options = ("--words", 5, "--limit", 3, "--steps", "1,3", "--batch-size", 4, "--bootstrap", 0, "--json")
     ended = gmlm("evaluate", autoregressive, refining, *options, "--log-samples", log, "--samples", 2)
     assert ended.code == 0, ended.err
     assert all(row["bleu_interval"] is None for row in json.loads(ended.out))
@@ -202,7 +214,7 @@ def test_logged_samples_show_every_step(autoregressive: Path, refining: Path, tm
 def test_a_ceiling_below_100_is_told(refining: Path, tmp_path: Path) -> None:
     text = tmp_path / "pairs.tsv"
     text.write_text("s0 s1\ta0 a1 a2 ﬁ a3\ns1 s2\tb1 b2 b3 b4\n", encoding="utf-8")
-    ended = gmlm("evaluate", refining, "--source", text, "--steps", 1, "--batch", 2, "--bootstrap", 0)
+    ended = gmlm("evaluate", refining, "--source", text, "--steps", 1, "--batch-size", 2, "--bootstrap", 0)
     assert ended.code == 0, ended.err
     assert "Ceiling: the references themselves" in ended.out
 
@@ -210,7 +222,19 @@ def test_a_ceiling_below_100_is_told(refining: Path, tmp_path: Path) -> None:
 def test_the_teacher_chooses_among_lengths(autoregressive: Path, refining: Path, tmp_path: Path) -> None:
     text = tmp_path / "pairs.tsv"
     text.write_text("s0 s1\ta0 a1\ns1 s2\tb1 b2\n", encoding="utf-8")
-    options = ("--source", text, "--steps", 2, "--length-beam", 3, "--rescorer", autoregressive, "--batch", 2, "--json")
+    options = (
+        "--source",
+        text,
+        "--steps",
+        2,
+        "--length-beam",
+        3,
+        "--rescorer",
+        autoregressive,
+        "--batch-size",
+        2,
+        "--json",
+    )
     ended = gmlm("evaluate", autoregressive, refining, *options)
     assert ended.code == 0, ended.err
     assert [row["steps"] for row in json.loads(ended.out)] == [None, 2]
@@ -273,7 +297,7 @@ def test_convert_to_refinement_keeps_the_weights(autoregressive: Path, tmp_path:
         (("translate", "{refining}", "--rejecter", "none"), "one of passthrough, linear, constant, stutter, learned"),
         (("translate", "{refining}", "--rejecter", "constant:share=0.2"), "option of constant = share: one of count"),
         (("translate", "{refining}", "--rejecter", "learned:threshold=2"), "threshold = 2"),
-        (("translate", "{refining}", "--longest", "1"), "--longest = 1"),
+        (("translate", "{refining}", "--max-source-length", "1"), "--max-source-length = 1"),
         (("translate", "{refining}", "--rescorer", "{autoregressive}"), "several are needed"),
         (("translate", "{refining}", "--length-beam", "3", "--rescorer", "{refining}"), "autoregressive one is needed"),
         (("translate", "{refining}", "--length-beam", "3", "--rescorer", "{empty}"), "there is no such file"),

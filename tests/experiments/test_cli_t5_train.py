@@ -109,7 +109,7 @@ def test_a_student_starts_from_the_teacher_and_learns_what_it_says(teacher: Path
     lines = ["s1 s2 s3", "s4 s5", "s1 s3", "s1 s2 s3 s4 s5", "s2 s3 s4"] * 3
     source.write_text("\n".join(lines) + "\n")
     out = tmp_path / "distilled.tsv"
-    result = gmlm("distill", teacher, source, "--out", out, "--min-length", 2, "--batch", 2)
+    result = gmlm("distill", teacher, source, "--out", out, "--min-length", 2, "--batch-size", 2)
     pairs = read_pairs(out)
     assert f"{len(pairs.sources)} pairs" in result.output
     assert set(pairs.sources) <= set(lines)
@@ -139,7 +139,7 @@ def test_an_interrupted_distillation_goes_on(teacher: Path, tmp_path: Path, monk
     source = tmp_path / "source.txt"
     source.write_text("\n".join(f"s{i % 6} s{(i + 1) % 6} s{(i + 2) % 6}" for i in range(20)) + "\n")
     whole, torn = tmp_path / "whole.tsv", tmp_path / "torn.tsv"
-    command = ["distill", teacher, source, "--min-length", 2, "--batch", 4]
+    command = ["distill", teacher, source, "--min-length", 2, "--batch-size", 4]
     gmlm(*command, "--out", whole)
     # A disk that is full when the result is written leaves the finished journal behind.
     with monkeypatch.context() as full:

@@ -16,7 +16,8 @@ from simulators.t5.files.checkpoints import save_checkpoint
 from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import sample_text
 from simulators.t5.training.corpus import Corpus
-from simulators.t5.training.loop import Entry, TrainingRun, TrainingSettings
+from simulators.t5.training.loop import Entry, TrainingRun
+from simulators.t5.training.settings import TrainingSettings
 from tests.experiments.test_cli_t5 import gmlm
 from theory.language import ParallelLanguage
 

@@ -188,7 +188,7 @@ def test_command_line_from_training_to_text(tmp_path: Path) -> None:
     def run(*arguments: str) -> click.testing.Result:
         return runner.invoke(command, [*arguments, "--corpus", str(corpus)])
 
-    options = ("--window", "8", "--width", "8", "--heads", "2", "--layers", "1", "--batch", "8", "--steps", "20")
+    options = ("--window", "8", "--width", "8", "--heads", "2", "--layers", "1", "--batch-size", "8", "--steps", "20")
     first = run("train", str(folder), *options)
     assert first.exit_code == 0, first.output
     assert "Trained to step 20" in first.output

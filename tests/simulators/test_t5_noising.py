@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import binom, kstest
 
 from simulators.t5.network.config import T5Config
-from simulators.t5.training.noising import NoiseSettings, noise, open_positions
+from simulators.t5.training.noising import noise, open_positions
 from simulators.t5.training.objective import stage_weights
+from simulators.t5.training.settings import NoiseSettings
 from tests.simulators.t5_examples import sentences, small_config
 from theory.errors import InvalidInput
 

@@ -31,11 +31,12 @@ from simulators.t5.parallel_language import language_vocabulary, sample_text
 from simulators.t5.training import programs as training_programs
 from simulators.t5.training.corpus import Corpus, make_corpus
 from simulators.t5.training.distillation import _Journal
-from simulators.t5.training.loop import SNAPSHOT, Entry, Interrupted, TrainingSettings, fit, read_history
-from simulators.t5.training.noising import NoiseSettings, noise
-from simulators.t5.training.objective import Losses, ObjectiveSettings, losses, predicted_tokens, token_losses
-from simulators.t5.training.optimiser import OptimiserSettings, learning_rates, make_optimiser
+from simulators.t5.training.loop import SNAPSHOT, Entry, Interrupted, fit, read_history
+from simulators.t5.training.noising import noise
+from simulators.t5.training.objective import Losses, losses, predicted_tokens, token_losses
+from simulators.t5.training.optimiser import learning_rates, make_optimiser
 from simulators.t5.training.programs import programs
+from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
 from tests.simulators.t5_examples import refinement_network, sentences, small_config
 from theory.errors import InvalidInput
 from theory.language import ParallelLanguage
@@ -311,6 +312,7 @@ PROGRAM = """
     import sys
     from tests.simulators.test_t5_training import QUICK, corpus, tiny
     from simulators.t5.training.loop import fit
+from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
     import dataclasses
     settings = dataclasses.replace(QUICK, steps=int(sys.argv[2]))
     network = tiny(decoder="refinement", dropout_rate=0.2)
@@ -455,7 +457,7 @@ def test_targets_longer_than_the_decoder_knows_are_refused() -> None:
         (lambda: ObjectiveSettings(stages=3), "stages"),
         (lambda: ObjectiveSettings(label_smoothing=1.0), "label_smoothing"),
         (lambda: ObjectiveSettings(z_loss=-1.0), "z_loss"),
-        (lambda: OptimiserSettings("sgd"), "optimiser"),  # type: ignore[arg-type]
+        (lambda: OptimiserSettings("sgd"), "optimiser"),
         (lambda: OptimiserSettings(learning_rate=0), "learning_rate"),
         (lambda: OptimiserSettings(warmup_steps=-1), "warmup_steps"),
         (lambda: OptimiserSettings(weight_decay=float("nan")), "weight_decay"),

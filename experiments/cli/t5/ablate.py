@@ -25,7 +25,9 @@ from experiments.cli.seeds import SEED
 @click.option("--refine", default="1,2,4,8", show_default=True, help="Refinement steps to decode with.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test pairs.")
 @click.option("--pieces", default=4096, show_default=True, help="Size of the vocabulary.")
-@click.option("--longest", default=48, show_default=True, help="Most tokens of a training sentence, EOS counted.")
+@click.option(
+    "--max-length", "longest", default=48, show_default=True, help="Most tokens of a training sentence, EOS counted."
+)
 @click.option("--width", default=192, show_default=True, help="Width of the states, a multiple of 32.")
 @click.option("--layers", default=3, show_default=True, help="Layers of encoder and decoder.")
 @click.option("--teacher-steps", default=10_000, show_default=True, help="Optimiser steps of autoregressive networks.")
@@ -35,7 +37,9 @@ from experiments.cli.seeds import SEED
 @click.option("--batch-tokens", default=2048, show_default=True, help="Padded target tokens of a step.")
 @click.option("--learning-rate", default=0.01, show_default=True, help="The largest, relative; half of it for --steps.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and noise.")
-@click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences decoded at once.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences decoded at once."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record.")
 def ablate(
     folder: Path,
@@ -44,7 +48,7 @@ def ablate(
     only: str | None,
     refine: str,
     limit: int | None,
-    batch: int,
+    batch_size: int,
     as_json: bool,
     **sizes: Any,
 ) -> None:
@@ -83,7 +87,7 @@ def ablate(
         click.echo(message, err=True)
 
     networks = Networks(folder, text, settings, say, training_progress, counting)
-    record = measure(networks, test, chosen, efforts, batch, lambda message: say(f"decoding: {message}"))
+    record = measure(networks, test, chosen, efforts, batch_size, lambda message: say(f"decoding: {message}"))
     write_json(folder / "record.json", record)
     for name, figure in draw(record).items():
         for kind in ("svg", "png"):

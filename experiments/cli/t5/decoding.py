@@ -91,7 +91,9 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option("--top-k", type=int, default=0, show_default=True, help="Draw from the k likeliest; 0: all."),
         click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw from this mass."),
         click.option("--seed", type=SEED, default=0, show_default=True, help="Of every draw."),
-        click.option("--batch", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences at once."),
+        click.option(
+            "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences at once."
+        ),
     ]
     if steps:
         options.insert(0, click.option("--steps", type=int, help="Refinement: steps.  [default: 4]"))

@@ -16,7 +16,12 @@ from experiments.cli.t5.decoding import decoding_options
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=WrittenFile(), help="File of source TAB translation.")
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="By default that of the checkpoint folder.")
-@click.option("--longest", type=int, help="Most tokens of a source.  [default: longest target of the network]")
+@click.option(
+    "--max-source-length",
+    "longest",
+    type=int,
+    help="Most tokens of a source.  [default: longest target of the network]",
+)
 @decoding_options()
 def distill(
     checkpoint: Path, source: Path, out: Path, vocabulary: Path | None, longest: int | None, **given: Any
@@ -49,7 +54,7 @@ def distill(
     limit = network.config.max_target_length if longest is None else longest
     with counting("distilling") as report:
         found = distil(
-            Translator(network, settings, given["batch"], given["seed"], rescorer=rescorer),
+            Translator(network, settings, given["batch_size"], given["seed"], rescorer=rescorer),
             pieces,
             sources,
             out,

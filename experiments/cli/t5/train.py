@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.declared import Declared, declared_options, declared_values
 from experiments.cli.paths import WrittenFolder
-from experiments.cli.seeds import SEED
 from experiments.cli.t5.data import data_options
 
 if TYPE_CHECKING:
@@ -35,7 +35,18 @@ def _size_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
+def _training_options() -> list[click.Option]:
+    from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
+
+    return [
+        *declared_options(NoiseSettings),
+        *declared_options(ObjectiveSettings),
+        *declared_options(OptimiserSettings, flags={"warmup_steps": "warmup"}),
+        *declared_options(TrainingSettings, defaults={"steps": 2000}, helps={"seed": "Of all that is drawn."}),
+    ]
+
+
+@click.command(cls=Declared, declared=_training_options)
 @click.argument("folder", type=WrittenFolder())
 @data_options
 @click.option(
@@ -62,24 +73,7 @@ def _size_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--max-length", default=64, show_default=True, help="Most tokens of a sentence, EOS counted.")
 @click.option("--strict", is_flag=True, help="Refuse longer sentences instead of leaving them out.")
 @click.option("--noise", default="uniform", show_default=True, help="Share of noised tokens: uniform, or a number.")
-@click.option("--correct", default=0.1, show_default=True, help="Probability that a noised token stays.")
-@click.option("--random", "random_piece", default=0.1, show_default=True, help="That it becomes a random piece.")
-@click.option("--weighting", type=click.Choice(["all", "noise", "mask"]), default="noise", show_default=True)
-@click.option("--stages", default=1, show_default=True, help="2: also train on the network's own predictions.")
-@click.option("--label-smoothing", default=0.1, show_default=True)
-@click.option("--z-loss", default=0.0, show_default=True)
-@click.option("--length-weight", default=0.1, show_default=True, help="Of the length loss.")
-@click.option("--rejecter-weight", default=1.0, show_default=True, help="Of the rejecter loss.")
-@click.option("--steps", default=2000, show_default=True, help="Optimiser steps.")
-@click.option("--batch-tokens", default=4096, show_default=True, help="Padded target tokens of a step.")
-@click.option("--optimiser", type=click.Choice(["adamw", "adafactor"]), default="adamw", show_default=True)
-@click.option("--learning-rate", default=0.01, show_default=True, help="The largest, relative to parameters.")
-@click.option("--schedule", type=click.Choice(["cosine", "rsqrt", "constant"]), default="cosine", show_default=True)
-@click.option("--warmup", default=200, show_default=True, help="Steps of the rise.")
-@click.option("--weight-decay", default=0.01, show_default=True)
-@click.option("--clip", default=1.0, show_default=True, help="Largest norm of the gradient.")
 @click.option("--check-every", default=250, show_default=True, help="Steps between validations and snapshots.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order, noise, dropout.")
 def train(folder: Path, **options: Any) -> None:
     """Train a translation model into FOLDER. The same command goes on where an earlier one was stopped.
 
@@ -182,10 +176,7 @@ def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]
 
 
 def _settings(options: dict[str, Any]) -> Any:
-    from simulators.t5.training.loop import TrainingSettings
-    from simulators.t5.training.noising import NoiseSettings
-    from simulators.t5.training.objective import ObjectiveSettings
-    from simulators.t5.training.optimiser import OptimiserSettings
+    from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
     from theory.errors import InvalidInput
 
     try:
@@ -193,24 +184,10 @@ def _settings(options: dict[str, Any]) -> Any:
     except ValueError:
         raise InvalidInput("--noise", options["noise"], "uniform, or a number between 0 and 1") from None
     return TrainingSettings(
-        steps=options["steps"],
-        batch_tokens=options["batch_tokens"],
-        optimiser=OptimiserSettings(
-            optimiser=options["optimiser"],
-            learning_rate=options["learning_rate"],
-            schedule=options["schedule"],
-            warmup_steps=options["warmup"],
-            weight_decay=options["weight_decay"],
-            clip=options["clip"],
-        ),
+        **declared_values(TrainingSettings, options),
+        optimiser=OptimiserSettings(**declared_values(OptimiserSettings, options)),
         objective=ObjectiveSettings(
-            weighting=options["weighting"],
-            stages=options["stages"],
-            noise=NoiseSettings(density, options["correct"], options["random_piece"]),
-            label_smoothing=options["label_smoothing"],
-            z_loss=options["z_loss"],
-            length_weight=options["length_weight"],
-            rejecter_weight=options["rejecter_weight"],
+            **declared_values(ObjectiveSettings, options),
+            noise=NoiseSettings(density, **declared_values(NoiseSettings, options)),
         ),
-        seed=options["seed"],
     )

@@ -24,7 +24,12 @@ LINES_OF_FILE = 16
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="By default that of the checkpoint folder.")
 @decoding_options()
 @click.option("--show-steps", is_flag=True, help="Print every refinement step, with the tokens that it changed marked.")
-@click.option("--longest", type=int, help="Most tokens of a source line.  [default: longest target of the network]")
+@click.option(
+    "--max-source-length",
+    "longest",
+    type=int,
+    help="Most tokens of a source line.  [default: longest target of the network]",
+)
 @click.option(
     "--long",
     "treatment",
@@ -62,11 +67,11 @@ def translate(
         raise InvalidInput("--show-steps", True, "an autoregressive checkpoint has no refinement steps")
     limit = network.config.max_target_length if longest is None else longest
     if limit < 2:
-        raise InvalidInput("--longest", longest, "at least 2 tokens are needed, EOS counted")
+        raise InvalidInput("--max-source-length", longest, "at least 2 tokens are needed, EOS counted")
     if n_best is not None and (show_steps or treatment == "split"):
         raise InvalidInput("--n-best", n_best, "neither steps nor lines in parts have hypotheses to list")
     settings = decoding_settings(network.config, given, record=show_steps, n_best=n_best)
-    batch, seed = given["batch"], given["seed"]
+    batch, seed = given["batch_size"], given["seed"]
     rescorer = load_rescorer(given["rescorer"], pieces)
     translator = Translator(network, settings, batch, seed, rescorer=rescorer)
     printer = StepPrinter(pieces, network.config) if show_steps else None
@@ -137,7 +142,7 @@ class _Reader:
             line_rows = [row]
             if len(row) > self.longest:
                 if self.treatment == "refuse":
-                    allowed = f"at most {self.longest} with EOS; --long splits or cuts, --longest allows them"
+                    allowed = f"at most {self.longest} with EOS; --long splits or cuts, --max-source-length allows them"
                     return rows, InvalidInput(f"line {number}", f"{len(row)} tokens", allowed)
                 if self.treatment == "truncate":
                     line_rows = [[*row[: self.longest - 1], row[-1]]]

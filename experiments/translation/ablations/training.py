@@ -227,10 +227,12 @@ class Networks:
 
     def _training(self, name: str) -> Any:
         """How a variant is trained."""
-        from simulators.t5.training.loop import TrainingSettings
-        from simulators.t5.training.noising import NoiseSettings
-        from simulators.t5.training.objective import ObjectiveSettings
-        from simulators.t5.training.optimiser import OptimiserSettings
+        from simulators.t5.training.settings import (
+            NoiseSettings,
+            ObjectiveSettings,
+            OptimiserSettings,
+            TrainingSettings,
+        )
 
         variant, settings = VARIANTS[name], self.settings
         fresh = variant.origin is None

@@ -21,7 +21,6 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,9 +35,9 @@ from simulators.snapshots import load_snapshot, read_plain, require_same, save_s
 from simulators.t5.files.checkpoints import save_checkpoint
 from simulators.t5.network.network import T5
 from simulators.t5.training.corpus import Batch, Batches, Corpus
-from simulators.t5.training.objective import Losses, ObjectiveSettings
-from simulators.t5.training.optimiser import OptimiserSettings
+from simulators.t5.training.objective import Losses
 from simulators.t5.training.programs import Leaves, programs, structure
+from simulators.t5.training.settings import TrainingSettings
 from theory.errors import InvalidInput
 
 SNAPSHOT = "training.safetensors"
@@ -46,30 +45,6 @@ SNAPSHOT = "training.safetensors"
 
 AHEAD = 2
 """Steps that may be queued on the device before the first of them is waited for."""
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train.
-
-    Attributes:
-        steps: of the optimiser.
-        batch_tokens: padded target tokens of a batch.
-        optimiser: how parameters move.
-        objective: what is minimised.
-        seed: of the order, the noise and dropout.
-    """
-
-    steps: int = 10_000
-    batch_tokens: int = 4096
-    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
-    objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, lowest in (("steps", 1), ("batch_tokens", 1), ("seed", 0)):
-            if getattr(self, name) < lowest:
-                raise InvalidInput(name, getattr(self, name), f"at least {lowest} is needed")
 
 
 class Entry(NamedTuple):

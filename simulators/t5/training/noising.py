@@ -11,7 +11,6 @@ Legend: ``B`` batch, ``L`` length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -19,31 +18,7 @@ import jax.numpy as jnp
 
 from simulators.t5.decoding.refinement_step import random_pieces
 from simulators.t5.network.config import T5Config
-from theory.errors import InvalidInput
-
-
-@dataclass(frozen=True)
-class NoiseSettings:
-    """How to noise.
-
-    Attributes:
-        density: r; None draws it from U(0, 1) for each target.
-        correct: probability that a noised token stays.
-        random: probability that it becomes a random piece.
-    """
-
-    density: float | None = None
-    correct: float = 0.1
-    random: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.density is not None and not 0 <= self.density <= 1:
-            raise InvalidInput("density", self.density, "a probability, or uniform, is needed")
-        for name in ("correct", "random"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidInput(name, getattr(self, name), "a probability is needed")
-        if self.correct + self.random > 1:
-            raise InvalidInput("random", self.random, f"at most 1 - correct = {1 - self.correct:g}")
+from simulators.t5.training.settings import NoiseSettings
 
 
 class Noised(NamedTuple):

@@ -25,8 +25,7 @@ Legend: ``B`` batch, ``S``, ``L`` lengths of source and target, ``V`` pieces.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,43 +36,8 @@ from simulators.t5.decoding.sampling import argmax
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.layers import NO_DROPOUT, Dropout
 from simulators.t5.network.network import T5
-from simulators.t5.training.noising import Noised, NoiseSettings, noise, open_positions
-from theory.errors import InvalidInput
-
-Weighting = Literal["all", "noise", "mask"]
-
-
-@dataclass(frozen=True)
-class ObjectiveSettings:
-    """What to minimise.
-
-    Attributes:
-        weighting: positions with weight in stage 0 of refinement.
-        stages: 1 or 2.
-        noise: of refinement.
-        label_smoothing: eps.
-        z_loss: zeta.
-        length_weight, rejecter_weight: of the two other losses of refinement.
-    """
-
-    weighting: Weighting = "noise"
-    stages: int = 1
-    noise: NoiseSettings = field(default_factory=NoiseSettings)
-    label_smoothing: float = 0.1
-    z_loss: float = 0.0
-    length_weight: float = 0.1
-    rejecter_weight: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.weighting not in get_args(Weighting):
-            raise InvalidInput("weighting", self.weighting, f"one of {', '.join(get_args(Weighting))}")
-        if self.stages not in (1, 2):
-            raise InvalidInput("stages", self.stages, "1 or 2")
-        if not 0 <= self.label_smoothing < 1:
-            raise InvalidInput("label_smoothing", self.label_smoothing, "a number in [0, 1) is needed")
-        for name in ("z_loss", "length_weight", "rejecter_weight"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise InvalidInput(name, getattr(self, name), "a finite number >= 0 is needed")
+from simulators.t5.training.noising import Noised, noise, open_positions
+from simulators.t5.training.settings import ObjectiveSettings
 
 
 class Losses(NamedTuple):
@@ -151,7 +115,7 @@ def _refinement_losses(
     return Losses(total, nll, length, rejecter, weights.sum())
 
 
-def stage_weights(noised: Noised, target: jax.Array, config: T5Config, weighting: Weighting) -> jax.Array:
+def stage_weights(noised: Noised, target: jax.Array, config: T5Config, weighting: str) -> jax.Array:
     """Positions with weight in stage 0, [B, L]."""
     if weighting == "all":
         return target != config.pad_token_id

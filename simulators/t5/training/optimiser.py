@@ -15,54 +15,14 @@ Sources: Shazeer and Stern 2018 (arXiv:1804.04235); Loshchilov and Hutter 2019 (
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from theory.errors import InvalidInput
-
-Optimiser = Literal["adamw", "adafactor"]
-Schedule = Literal["cosine", "rsqrt", "constant"]
+from simulators.t5.training.settings import OptimiserSettings
 
 SMALLEST_SIZE = 1e-2
 """Size that a parameter counts as at least, so that one that starts at zero can move."""
-
-
-@dataclass(frozen=True)
-class OptimiserSettings:
-    """How parameters move.
-
-    Attributes:
-        optimiser: "adamw" or "adafactor".
-        learning_rate: the largest, relative to the size of a parameter.
-        schedule: "cosine", "rsqrt" or "constant".
-        warmup_steps: steps of the linear rise.
-        weight_decay: of matrices; norms and biases are not decayed.
-        clip: largest norm of the gradient.
-    """
-
-    optimiser: Optimiser = "adamw"
-    learning_rate: float = 0.01
-    schedule: Schedule = "cosine"
-    warmup_steps: int = 200
-    weight_decay: float = 0.01
-    clip: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name, allowed in (("optimiser", get_args(Optimiser)), ("schedule", get_args(Schedule))):
-            if getattr(self, name) not in allowed:
-                raise InvalidInput(name, getattr(self, name), f"one of {', '.join(allowed)}")
-        for name in ("learning_rate", "clip"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise InvalidInput(name, getattr(self, name), "a positive finite number is needed")
-        if self.warmup_steps < 0:
-            raise InvalidInput("warmup_steps", self.warmup_steps, "a whole number >= 0 is needed")
-        if not 0 <= self.weight_decay < np.inf:
-            raise InvalidInput("weight_decay", self.weight_decay, "a finite number >= 0 is needed")
 
 
 def learning_rates(settings: OptimiserSettings, steps: int) -> optax.Schedule:

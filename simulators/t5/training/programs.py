@@ -18,8 +18,9 @@ from simulators.t5.network.config import T5Config
 from simulators.t5.network.layers import NO_DROPOUT, Dropout
 from simulators.t5.network.network import T5
 from simulators.t5.training.corpus import Batch
-from simulators.t5.training.objective import Losses, ObjectiveSettings, losses
-from simulators.t5.training.optimiser import OptimiserSettings, make_optimiser
+from simulators.t5.training.objective import Losses, losses
+from simulators.t5.training.optimiser import make_optimiser
+from simulators.t5.training.settings import ObjectiveSettings, OptimiserSettings
 
 Leaves = list[jax.Array]
 """Parameters of a network in the order of its tree."""

@@ -1,0 +1,98 @@
+"""Options of commands made from what is declared elsewhere: dataclasses of parameters, registries of names.
+
+Reading the declarations may load what a command needs, so they are read when the command runs or shows its help, not
+when the command line starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import click
+
+from experiments.cli.seeds import SEED
+from theory.parameters import describe
+
+
+def declared_options(
+    declaration: type,
+    *,
+    flags: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    helps: Mapping[str, str] | None = None,
+) -> list[click.Option]:
+    """One option for each parameter of a dataclass; values out of range are refused by whoever takes them.
+
+    Args:
+        declaration: its fields are made by `theory.parameters.parameter`.
+        flags: names on the command line where they are not those of the fields.
+        defaults, helps: in place of the declared ones.
+    """
+    options = []
+    for name, declared in describe(declaration).items():
+        rule = declared.rule
+        kind = SEED if name == "seed" else click.Choice(rule.choices) if rule.choices else declared.type
+        text = (helps or {}).get(name) or rule.help[0].upper() + rule.help[1:].rstrip(".") + "."
+        flag = (flags or {}).get(name, name).replace("_", "-")
+        default = (defaults or {}).get(name, declared.default)
+        options.append(click.Option([f"--{flag}", name], type=kind, default=default, show_default=True, help=text))
+    return options
+
+
+def declared_values(declaration: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a dataclass's parameters among those of a command."""
+    return {name: options[name] for name in describe(declaration)}
+
+
+class Declared(click.Command):
+    """A command with options that are made when they are first asked for.
+
+    Args:
+        declared: makes them.
+    """
+
+    def __init__(self, *args: Any, declared: Callable[[], list[click.Option]], **attributes: Any) -> None:
+        self._declare: Callable[[], list[click.Option]] | None = declared
+        super().__init__(*args, **attributes)
+
+    @property
+    def params(self) -> list[click.Parameter]:
+        # One list all the time: click adds to it and takes away.
+        if self._declare is not None:
+            declare, self._declare = self._declare, None
+            self._params += declare()
+        return self._params
+
+    @params.setter
+    def params(self, given: list[click.Parameter]) -> None:
+        self._params = given
+
+
+class Registered(click.Option):
+    """An option that names something of a registry.
+
+    Args:
+        names: the names, asked for when the help of the command is shown.
+    """
+
+    def __init__(self, *args: Any, names: Callable[[], Iterable[str]], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._names = names
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        given = self.help or ""
+        self.help = f"{', '.join(self._names())}. {given}".strip()
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.help = given
+
+
+def sampler_names() -> Iterable[str]:
+    """The samplers, each with its options."""
+    from theory.samplers import SAMPLERS
+
+    for name, kind in SAMPLERS.items():
+        options = ",".join(f"{option}={declared.default}" for option, declared in describe(kind).items())
+        yield f"{name}:{options}" if options else name

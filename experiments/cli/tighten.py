@@ -16,20 +16,24 @@ from experiments.cli.seeds import SEED
 @click.option("--starts", type=int, default=12, show_default=True, help="Local searches, from random instances.")
 @click.option("--evaluations", type=int, default=300, show_default=True, help="Of the ratio, for each start.")
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of the starts.")
+@click.option("--out", type=WrittenFile(".json"), help="Write the atlas: the records with their provenance, as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records, with the laws, as one JSON list.")
 @click.option(
     "--figure", type=WrittenFile(*FIGURES), help="Draw the atlas of the bounds searched (.svg, .png or .pdf)."
 )
-def tighten(bound: str, starts: int, evaluations: int, seed: int, as_json: bool, figure: Path | None) -> None:
+def tighten(
+    bound: str, starts: int, evaluations: int, seed: int, out: Path | None, as_json: bool, figure: Path | None
+) -> None:
     """Search laws for the instance that makes a bound tightest, or breaks it.
 
-    BOUND is a bound's name, a claim (C3, C5, C6, C8, C9) or `all`. A ratio of 1 means that the bound is attained; above
+    BOUND is a bound's name, a claim (C1 to C10, D4, N2) or `all`. A ratio of 1 means that the bound is attained; above
     1 it is broken, and the exit code is 1. What is found is kept in the record, so that anybody can repeat it.
     """
     from experiments.cli.output import show_json, show_table
     from experiments.cli.progress import progress
     from experiments.figures import render
-    from experiments.files import write_atomically
+    from experiments.files import write_atomically, write_json
+    from experiments.tightness.atlas import atlas
     from experiments.tightness.bounds import of
     from experiments.tightness.figures import draw_atlas
     from experiments.tightness.search import tighten as search
@@ -61,6 +65,8 @@ def tighten(bound: str, starts: int, evaluations: int, seed: int, as_json: bool,
         show_table(titles, rows, right=("tightest", "median of random"))
         if len(records) == 1:
             show_json(tightest["instance"])
+    if out is not None:
+        write_json(out, atlas(bound, records, starts, evaluations, seed))
     if figure is not None:
         write_atomically(figure, render(draw_atlas(records), figure.suffix[1:]))
     sys.exit(1 if any(record["verdict"] == "broken" for record in records) else 0)

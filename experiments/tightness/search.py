@@ -13,7 +13,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from experiments.claim import Progress, no_progress
-from experiments.tightness.bounds import Array, Bound
+from experiments.tightness.bound import Array, Bound
 from theory.errors import InvalidInput
 
 ATTAINED = 1e-6

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from theory.bounds import (
     escape_probability_bound,
-    escape_probability_hoeffding,
     escape_time_bound,
     log_escape_probability_bound,
     log_escape_probability_exponent,
+    log_escape_probability_hoeffding,
     redraw_probability,
     right_mode_mass,
     staying_probability_bound,
@@ -57,7 +57,7 @@ def test_one_step_bounds_cover_the_exact_probability(clique_size: int, coupling:
     chernoff = escape_probability_bound(clique_size, coupling, field)
     assert exact <= chernoff * (1 + 1e-10)
     if clique_size % 2 == 0:
-        hoeffding = escape_probability_hoeffding(clique_size, coupling, field)
+        hoeffding = math.exp(log_escape_probability_hoeffding(clique_size, coupling, field))
         assert chernoff <= hoeffding * (1 + 1e-12)
         assert chernoff == pytest.approx(math.cosh(coupling - field) ** -clique_size, rel=1e-10)
         assert hoeffding == pytest.approx(math.exp(-clique_size * math.tanh(coupling - field) ** 2 / 2), rel=1e-10)
@@ -205,7 +205,7 @@ def test_edges() -> None:
         (lambda: escape_probability_bound(4, -1.0, -2.0), "coupling"),
         (lambda: escape_probability_bound(1, 1.0, 0.0), "clique_size"),
         (lambda: escape_probability_bound(4, 1.0, math.nan), "largest_field"),
-        (lambda: escape_probability_hoeffding(5, 1.0, 0.0), "clique_size"),
+        (lambda: log_escape_probability_hoeffding(5, 1.0, 0.0), "clique_size"),
         (lambda: staying_probability_bound(4, 1.0, 0.0, -1), "steps"),
         (lambda: steps_to_right_mode(5, 3, 4, 0.0, 0.1), "right_mass"),
         (lambda: steps_to_right_mode(5, 3, 4, 0.5, 1.0), "failure_probability"),

@@ -20,7 +20,7 @@ from theory.inequalities import (
     tensorization_ratio,
     tensorization_upper_bounds,
 )
-from theory.inequalities.entropy_contraction import _proves
+from theory.inequalities.entropy_contraction import _masking, _proves
 from theory.laws import JointLaw, parity_law, product_law, random_law
 from theory.masks import AdaptiveMaskLaw, MaskLaw, adaptive, k_uniform, uniform_ratio
 
@@ -151,7 +151,7 @@ def test_a_constant_that_is_too_small_is_not_proved(seed: int) -> None:
     law, masks = random_law(2, 2, np.random.default_rng(seed), 0.5), k_uniform(2, 1)
     channel, found = MaskingChannel(law, masks), approximate_tensorization(law, masks)
     assert found.lower > found.poincare * 1.0001
-    proved, _ = _proves(channel, (found.lower + found.poincare) / 2, found.poincare, 100_000)
+    proved, _ = _proves(_masking(channel, found.poincare), (found.lower + found.poincare) / 2, 100_000)
     assert not proved
 
 

@@ -147,8 +147,8 @@ def log_escape_probability_exponent(clique_size: int, coupling: float, largest_f
     return min(0.0, float(counts @ (log_expit(-odds) - log_expit(-odds - tilt))) - tilt * needed)
 
 
-def escape_probability_hoeffding(clique_size: int, coupling: float, largest_field: float) -> float:
-    """Hoeffding's weaker form of `escape_probability_bound`, for an even clique.
+def log_escape_probability_hoeffding(clique_size: int, coupling: float, largest_field: float) -> float:
+    """ln of Hoeffding's weaker form of `escape_probability_bound`, for an even clique.
 
     Raises:
         InvalidInput: an odd clique, or as `escape_probability_bound`.
@@ -156,7 +156,7 @@ def escape_probability_hoeffding(clique_size: int, coupling: float, largest_fiel
     _check_strong(clique_size, coupling, largest_field)
     if clique_size % 2:
         raise InvalidInput("clique_size", clique_size, "the Hoeffding form is for an even clique")
-    return exp(-clique_size * tanh(coupling - largest_field) ** 2 / 2)
+    return -clique_size * tanh(coupling - largest_field) ** 2 / 2
 
 
 def staying_probability_bound(clique_size: int, coupling: float, largest_field: float, steps: int) -> float:

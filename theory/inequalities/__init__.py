@@ -11,12 +11,14 @@ from theory.inequalities.entropy_contraction import (
     branch_and_bound,
     dobrushin_tensorization_bound,
     smallest_overlap,
+    step_branch_and_bound,
 )
 from theory.inequalities.hamming import hamming_distances, is_geodesic, neighbour_pairs, path_distances
 from theory.inequalities.log_sobolev import ModifiedLogSobolevConstant, entropy_production, modified_log_sobolev
 from theory.inequalities.masking_channel import MaskingChannel
 from theory.inequalities.path_coupling import Contraction, ollivier_curvature, path_coupling, wasserstein
 from theory.inequalities.poincare import PoincareConstant, poincare_constant, slowest_functions
+from theory.inequalities.step_contraction import StepContraction, step_contraction, step_ratio
 from theory.inequalities.tensorization import (
     TensorizationConstant,
     approximate_tensorization,
@@ -34,6 +36,7 @@ __all__ = [
     "MaskingChannel",
     "ModifiedLogSobolevConstant",
     "PoincareConstant",
+    "StepContraction",
     "TensorizationConstant",
     "approximate_tensorization",
     "branch_and_bound",
@@ -54,6 +57,9 @@ __all__ = [
     "slowest_functions",
     "smallest_overlap",
     "spectral_radius",
+    "step_branch_and_bound",
+    "step_contraction",
+    "step_ratio",
     "tensorization_ratio",
     "tensorization_upper_bound",
     "tensorization_upper_bounds",

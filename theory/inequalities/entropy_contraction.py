@@ -32,6 +32,9 @@ are halved across their longest edge, until all are settled (C is proved) or too
 the sizes of all terms times `UNIT_ROUNDOFF` times the number of operations on the way, which is what directed rounding
 would have taken off at most. C_P enters with its own relative error.
 
+*One step.* The step P = A* A is a channel too, and nothing above asks how A came about: `step_branch_and_bound` takes P
+in the place of A, whose chi^2 contracts by (1 - 1/C_P)^2, and bounds the largest KL(r P || q) / KL(r || q).
+
 Legend: ``T`` states in the support, ``R`` pairs (K, x_{-K}), ``n`` cells.
 Sources: Dobrushin 1956; Cohen, Kemperman and Zbaganu 1998 (eta_KL <= eta_TV); Polyanskiy and Wu, *Strong
 data-processing inequalities for channels and Bayesian networks*, 2017; branch and bound: as proved here.
@@ -121,39 +124,82 @@ def branch_and_bound(
     Raises:
         InvalidInput: more than `LARGEST_SUPPORT` states, or a tolerance or number of cells that is not positive.
     """
-    states = len(channel.target)
+    return _least_candidate(_masking(channel, poincare), lower, tolerance, cells)
+
+
+def step_branch_and_bound(
+    channel: MaskingChannel, lower: float, poincare: float, tolerance: float = 0.02, cells: int = 400_000
+) -> Certificate:
+    """The same for one step P of the block dynamics: an upper bound on 1/(1 - sup KL(r P || q) / KL(r || q)).
+
+    Args:
+        channel, tolerance, cells: as in `branch_and_bound`.
+        lower: a certified lower bound on that number.
+        poincare: C_P of the block dynamics; chi^2 contracts by (1 - 1/C_P)^2 in a step.
+
+    Raises:
+        InvalidInput: as `branch_and_bound`.
+    """
+    matrix = channel.matrix.toarray()
+    kernel = channel.target[:, None] * (matrix.T @ (matrix / channel.observed[:, None]))  # [y, x] = P(x, y)
+    remaining = 1 - 1 / poincare if poincare < inf else 1.0
+    step = inf if remaining == 1 else 1 / (1 - remaining**2)
+    # An entry of the kernel is a sum of as many quotients as there are masks.
+    task = _Task(kernel, channel.target, channel.target, step, 2 * len(channel.masks.masks) + 4)
+    return _least_candidate(task, lower, tolerance, cells)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A channel [R, T] with column sums 1, q, its image, 1/(1 - its chi^2 contraction), and the rounding of entries.
+
+    ``operations`` is the number of roundings in each entry of the matrix.
+    """
+
+    matrix: Array
+    target: Array
+    observed: Array
+    poincare: float
+    operations: int
+
+
+def _masking(channel: MaskingChannel, poincare: float) -> _Task:
+    return _Task(channel.matrix.toarray(), channel.target, channel.observed, poincare, 0)
+
+
+def _least_candidate(task: _Task, lower: float, tolerance: float, cells: int) -> Certificate:
+    states = len(task.target)
     if states > LARGEST_SUPPORT:
         raise InvalidInput("law", f"{states} states", f"branch and bound is for at most {LARGEST_SUPPORT} states")
     if not 0 < tolerance < inf:
         raise InvalidInput("tolerance", tolerance, "a positive number is needed")
     if cells < 1:
         raise InvalidInput("cells", cells, "at least 1 is needed")
-    if not poincare < inf:
+    if not task.poincare < inf:
         return Certificate(inf, 0)
     seen = 0
     for exponent in (1, 2, 4, 8, 16, 32, 64, 128):
-        candidate = max(lower, poincare) * (1 + tolerance) ** exponent
-        proved, looked = _proves(channel, candidate, poincare, cells)
+        candidate = max(lower, task.poincare) * (1 + tolerance) ** exponent
+        proved, looked = _proves(task, candidate, cells)
         seen += looked
         if proved:
             return Certificate(candidate, seen)
     return Certificate(inf, seen)
 
 
-def _proves(channel: MaskingChannel, candidate: float, poincare: float, budget: int) -> tuple[bool, int]:
+def _proves(task: _Task, candidate: float, budget: int) -> tuple[bool, int]:
     """Whether F >= 0 is settled on the whole simplex, and the number of cells that were looked at."""
-    matrix, target = channel.matrix.toarray(), channel.target
-    radius = _box_radius(candidate, poincare)
+    radius = _box_radius(candidate, task.poincare)
     if radius <= 0:
         return False, 0
-    pending = np.eye(len(target))[None]  # [n, T vertices, T masses]
+    pending = np.eye(len(task.target))[None]  # [n, T vertices, T masses]
     looked = 0
     while len(pending):
         looked += len(pending)
         if looked > budget:
             return False, looked
-        settled = _in_box(pending, target, radius)
-        settled[~settled] = _bounded(pending[~settled], matrix, target, channel.observed, candidate)
+        settled = _in_box(pending, task.target, radius)
+        settled[~settled] = _bounded(pending[~settled], task, candidate)
         pending = _halve(pending[~settled])
     return True, looked
 
@@ -180,10 +226,11 @@ def _in_box(cells: Array, target: Array, radius: float) -> NDArray[np.bool_]:
     return np.asarray((np.abs(cells - target) <= radius * target * (1 - 4 * UNIT_ROUNDOFF)).all(axis=(1, 2)))
 
 
-def _bounded(cells: Array, matrix: Array, target: Array, observed: Array, candidate: float) -> NDArray[np.bool_]:
+def _bounded(cells: Array, task: _Task, candidate: float) -> NDArray[np.bool_]:
     """Cells on which the concave lower bound settles F >= 0, after rounding is taken off."""
     if not len(cells):
         return np.zeros(0, dtype=bool)
+    matrix, target, observed = task.matrix, task.target, task.observed
     centre = cells.mean(axis=1)
     seen = centre @ matrix.T
     slope, hidden = np.log(centre / target), np.log(seen / observed) @ matrix
@@ -194,7 +241,7 @@ def _bounded(cells: Array, matrix: Array, target: Array, observed: Array, candid
     # The size of everything that was added: logarithms carry a unit for the rounding of their arguments.
     sizes = np.abs(slope) + np.abs(np.log(seen / observed)) @ matrix + 2.0
     size = (cells @ sizes[:, :, None])[:, :, 0] + np.abs(divergence).sum(axis=2) / candidate
-    operations = 2 * cells.shape[2] + 2 * seen.shape[1] + 8
+    operations = 2 * cells.shape[2] + 2 * seen.shape[1] + 8 + task.operations
     return np.asarray((bound > operations * UNIT_ROUNDOFF * size).all(axis=1))
 
 

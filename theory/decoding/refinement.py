@@ -239,7 +239,7 @@ class Edit(Rule):
         self, setting: Setting, number: int, state: State, model: Predictor, choose: Choices
     ) -> tuple[State, Array]:
         laws = site_laws(model, state.tokens)
-        rows, drawn = choose.tokens(self.token_laws(laws), np.ones(state.tokens.shape, dtype=bool))
+        rows, drawn = choose.tokens(self._offered(setting, state.tokens, laws), np.ones(state.tokens.shape, dtype=bool))
         tokens = state.tokens[rows]
         hidden, trust = tokens == setting.symbols, of_tokens(laws[rows], drawn)
         sure = hidden & (trust > self.theta)
@@ -252,3 +252,11 @@ class Edit(Rule):
         passes[complete & ~edited.any(axis=1)] = self.edits
         after = np.where(sure[again] | best | edited, drawn, tokens)
         return State(after, {"passes": passes}), 1.0 + ~hidden.all(axis=1)
+
+    def _offered(self, setting: Setting, tokens: Integers, laws: Array) -> Array:
+        """What is drawn from, [R, N, q]; at a revealed site draws that overwrite nothing count as the token itself."""
+        offered = self.token_laws(laws)
+        own = tokens[:, :, None] == np.arange(setting.symbols)
+        edits = np.where(own | (laws <= self.theta_e), 0.0, offered)
+        kept = own * (1 - edits.sum(axis=2, keepdims=True))
+        return np.where((tokens == setting.symbols)[:, :, None], offered, edits + np.maximum(kept, 0.0))

@@ -88,7 +88,8 @@ class FlipRule(Rule):
         rows, flipped = rows[again], flipped[again]
         opened, closed = flipped & hidden[rows], flipped & ~hidden[rows]
         tokens = np.where(opened, drawn, np.where(closed, setting.symbols, state.tokens[rows]))
-        memory = self.remembered(state.rows(rows), laws[rows], tokens, flipped)
+        # Laws of all successors, which are many, are put together only where something is remembered of them.
+        memory = self.remembered(state.rows(rows), laws[rows], tokens, flipped) if state.memory else {}
         return State(tokens, memory), flipped.any(axis=1).astype(float)
 
     def remembered(self, before: State, laws: Array, tokens: NDArray[np.int64], flipped: NDArray[np.bool_]) -> Mapping:

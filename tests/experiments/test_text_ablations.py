@@ -23,7 +23,7 @@ from theory.language import ParallelLanguage
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-SIZES = {"pieces": 16, "longest": 16, "width": 32, "layers": 1, "teacher_steps": 2, "steps": 1, "batch_tokens": 64}
+SIZES = {"pieces": 16, "max_length": 16, "width": 32, "layers": 1, "teacher_steps": 2, "steps": 1, "batch_tokens": 64}
 OPTIONS = [text for name, value in SIZES.items() for text in (f"--{name.replace('_', '-')}", str(value))]
 
 

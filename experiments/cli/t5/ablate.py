@@ -25,9 +25,7 @@ from experiments.cli.seeds import SEED
 @click.option("--refine", default="1,2,4,8", show_default=True, help="Refinement steps to decode with.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test pairs.")
 @click.option("--pieces", default=4096, show_default=True, help="Size of the vocabulary.")
-@click.option(
-    "--max-length", "longest", default=48, show_default=True, help="Most tokens of a training sentence, EOS counted."
-)
+@click.option("--max-length", default=48, show_default=True, help="Most tokens of a training sentence, EOS counted.")
 @click.option("--width", default=192, show_default=True, help="Width of the states, a multiple of 32.")
 @click.option("--layers", default=3, show_default=True, help="Layers of encoder and decoder.")
 @click.option("--teacher-steps", default=10_000, show_default=True, help="Optimiser steps of autoregressive networks.")

@@ -105,7 +105,7 @@ def _cases(networks: Networks, ablation: str) -> Iterator[tuple[str, T5, Setting
         return
     for name in TRAINED[ablation]:
         if VARIANTS[name].decoder == "autoregressive":
-            yield name, networks(name), GenerationSettings(max_length=networks.settings.longest)
+            yield name, networks(name), GenerationSettings(max_length=networks.settings.max_length)
         else:
             yield name, networks(name), next(iter(DECODING.values()))
 

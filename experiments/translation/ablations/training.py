@@ -34,7 +34,7 @@ class StudySettings:
 
     Attributes:
         pieces: of the vocabulary.
-        longest: most tokens of a sentence, EOS counted; longer pairs are left out of training.
+        max_length: most tokens of a sentence, EOS counted; longer pairs are left out of training.
         width, layers: of every network; the feed-forward layers are twice as wide, heads have 32 units.
         teacher_steps, steps: optimiser steps of networks that start at random, and of those that do not.
         batch_tokens: padded target tokens of a step.
@@ -43,7 +43,7 @@ class StudySettings:
     """
 
     pieces: int = 4096
-    longest: int = 48
+    max_length: int = 48
     width: int = 192
     layers: int = 3
     teacher_steps: int = 10_000
@@ -128,7 +128,7 @@ class Networks:
                 pairs = self.text.valid
             else:
                 pairs = read_pairs(self._distilled())
-            self._corpora[name] = make_corpus(pairs, self.vocabulary, self.settings.longest)
+            self._corpora[name] = make_corpus(pairs, self.vocabulary, self.settings.max_length)
         return self._corpora[name]
 
     def _distilled(self) -> Path:
@@ -140,7 +140,7 @@ class Networks:
         place = self.folder / DISTILLED
         if not place.exists():
             # One token less than a target may have: what never ends must still get its EOS.
-            settings = GenerationSettings(max_length=self.settings.longest - 1)
+            settings = GenerationSettings(max_length=self.settings.max_length - 1)
             translator = Translator(self(TEACHER), settings)
             with self._count("distilling") as report:
                 found = distil(
@@ -148,7 +148,7 @@ class Networks:
                     self.vocabulary,
                     self.text.train.sources,
                     place,
-                    longest=self.settings.longest,
+                    longest=self.settings.max_length,
                     teacher={"study": self.text.fingerprint},
                     report=report,
                 )
@@ -221,7 +221,7 @@ class Networks:
             tied=True,
             scale_decoder_outputs=True,
             decoder=variant.decoder,
-            max_target_length=settings.longest,
+            max_target_length=settings.max_length,
         )
         return fresh_network(config, settings.seed)
 

@@ -146,7 +146,7 @@ def nearer(name: str, cases: Sequence[Case], wrong: Sequence[Array]) -> Check:
         "approximation)",
         len(different),
         int((powers >= POWER).sum()),
-    )
+    ).against("the wrong law that is named", float(np.sort(powers)[-must]))
 
 
 def pooled(cases: Sequence[Case], label: str) -> Case:

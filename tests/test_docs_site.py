@@ -14,6 +14,7 @@ import pytest
 import gmlm
 from experiments.claims import MODULES
 from experiments.documentation import typesetting
+from experiments.documentation.face import path_of
 from experiments.documentation.markdown import escaped, sections
 from theory.decoding import RULES
 
@@ -49,7 +50,7 @@ def test_every_name_claim_rule_and_notebook_has_its_place(site: Path) -> None:
     python = "".join(text(page) for page in (site / "reference" / "python").glob("*.html"))
     for home, names in gmlm.HOMES.items():
         for name in names:
-            assert f'id="{home}.{name}"' in python, name
+            assert f'id="{path_of(home, name)}"' in python, name
     assert python.count(">Example<") == len(gmlm.__all__)
     assert {page.stem for page in (site / "reference" / "claims").glob("*.html")} == {*MODULES, "index"}
     assert {page.stem for page in (site / "reference" / "decoders").glob("*.html")} == {*RULES, "index"}

@@ -44,6 +44,12 @@ def page_of(home: str) -> str:
     return home.replace(".", "-").replace("_", "-") + ".md"
 
 
+def path_of(home: str, name: str) -> str:
+    """Where a name of the face is defined; a sub-module of its home may have the same name."""
+    value = getattr(gmlm, name)
+    return f"{value.__module__}.{name}" if callable(value) else f"{home}.{name}"
+
+
 def _overview() -> str:
     lines = [
         "# Python\n",
@@ -51,7 +57,7 @@ def _overview() -> str:
         "change. Every example of these pages is run by the test suite.\n",
     ]
     for home, names in gmlm.HOMES.items():
-        links = ", ".join(f"[`{name}`]({page_of(home)}#{home}.{name})" for name in names)
+        links = ", ".join(f"[`{name}`]({page_of(home)}#{path_of(home, name)})" for name in names)
         lines.append(f"**{TITLES[home]}**: {links}\n")
     return "\n".join(lines)
 
@@ -60,5 +66,5 @@ def _page(home: str, names: tuple[str, ...], examples: Path) -> str:
     shown = sections(examples.read_text(encoding="utf-8"))
     lines = [f"# {TITLES[home]}\n", f"From `{home}`; `gmlm.NAME` is the same object.\n"]
     for name in names:
-        lines += [f"::: {home}.{name}\n", "**Example**\n", f"{shown[name]}\n"]
+        lines += [f"::: {path_of(home, name)}\n", "**Example**\n", f"{shown[name]}\n"]
     return "\n".join(lines)

@@ -77,6 +77,7 @@ def test_notation_leaves_names_of_the_code_alone() -> None:
     assert typesetting.notation("<p>p(x_K | x_{-K}), q**N, C_AT</p>") == (
         "<p>p(x<sub>K</sub> | x<sub>−K</sub>), q<sup>N</sup>, C<sub>AT</sub></p>"
     )
+    assert typesetting.notation("E_{(K, x_{-K})} f &lt;= 1") == "E<sub>(K, x<sub>−K</sub>)</sub> f ≤ 1"
     for kept in (
         "masks_per_sample and block_gibbs",
         "<code>x_K</code>",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import gmlm
-from experiments.documentation.markdown import sections
+from experiments.documentation.markdown import prose, sections
 
 FOLDER = "reference/python"
 
@@ -67,4 +69,8 @@ def _page(home: str, names: tuple[str, ...], examples: Path) -> str:
     lines = [f"# {TITLES[home]}\n", f"From `{home}`; `gmlm.NAME` is the same object.\n"]
     for name in names:
         lines += [f"::: {path_of(home, name)}\n", "**Example**\n", f"{shown[name]}\n"]
+    modules = dict.fromkeys(path_of(home, name).rpartition(".")[0] for name in names)
+    lines.append("## Definitions\n")
+    for module in modules:
+        lines += [f"**`{module}`**\n", prose(inspect.getdoc(sys.modules[module]) or "")]
     return "\n".join(lines)

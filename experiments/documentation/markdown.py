@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 SOURCES = "https://arxiv.org/abs/"
@@ -24,6 +26,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table; the entries are Markdown already, on one line each."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join("| " + " | ".join(entry.replace("\n", " ") for entry in line) + " |" for line in lines) + "\n"
+
+
+def prose(docstring: str) -> str:
+    """A docstring as Markdown: indented paragraphs are formulas on lines of their own, lists begin a paragraph."""
+    parts = []
+    for paragraph in re.split(r"\n\s*\n", docstring.strip()):
+        lines = paragraph.splitlines()
+        if all(line.startswith("    ") for line in lines):
+            parts.append(f'<div class="formula">{html.escape(textwrap.dedent(paragraph), quote=False)}</div>')
+        else:
+            parts.append(
+                re.sub(r"^(?!- |  )(.*)\n(?=- )", r"\1\n\n", paragraph, count=1, flags=re.M).replace("<", "&lt;")
+            )
+    return "\n\n".join(parts) + "\n"
 
 
 def sections(text: str) -> dict[str, str]:

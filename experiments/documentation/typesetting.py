@@ -32,6 +32,9 @@ _GREEK = {
     "prod": "Π",
 }
 
+_SIGNS = {" || ": " ‖ ", "&lt;=": "≤", "&gt;=": "≥", "-&gt;": "→", " ~ ": " ∼ "}
+"""As they stand in HTML."""
+
 # A letter or an operator, then an index in braces or a short one; a longer word is a name of the code.
 _INDEX = re.compile(
     rf"(?<![\w.`])((?:[^\W\d_]|{_OPERATORS}|{'|'.join(_GREEK)})[̂~′]?)_(\{{[^{{}}]*\}}|[−-]?[A-Za-z0-9Ͱ-Ͽ]{{1,5}}\*?)(?!\w)"
@@ -76,8 +79,12 @@ def notation(page: str) -> str:
 
 
 def _set(text: str) -> str:
-    text = re.sub(r"\bOmega\b", "Ω", text)
-    text = _INDEX.sub(lambda found: f"{_letters(found[1])}<sub>{_letters(_bare(found[2]))}</sub>", text)
+    for plain, sign in _SIGNS.items():
+        text = text.replace(plain, sign)
+    text, before = re.sub(r"\bOmega\b", "Ω", text), ""
+    while text != before:  # an index in braces may hold another
+        before = text
+        text = _INDEX.sub(lambda found: f"{_letters(found[1])}<sub>{_letters(_bare(found[2]))}</sub>", text)
     return _POWER.sub(lambda found: f"<sup>{_letters(_bare(found[1]))}</sup>", text)
 
 

@@ -202,7 +202,7 @@ def differences(
     gaps = {
         name: np.abs(np.asarray(measured) - np.asarray(predicted)) for name, (predicted, measured, _) in groups.items()
     }
-    drawn = logarithmic(axes, *gaps.values(), allowed)
+    drawn = logarithmic(axes, *gaps.values(), allowed, floor=1e-8 * allowed)
     for series, (name, gap) in enumerate(gaps.items()):
         marks(axes, groups[name][2], drawn(gap), series, name, hollow=series % 2 == 1)
     axes.axhline(allowed, color="black", linestyle="--", label="allowed for rounding")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainccinv, betaincinv, chdtr, chdtrc, chdtri, gammaincinv, ndtri, stdtrit
+from scipy.special import bdtrc, betainccinv, betaincinv, chdtr, chdtrc, chdtri, gammaincinv, ndtri, stdtrit
 
 from theory.errors import InvalidInput
 
@@ -47,6 +47,22 @@ def clopper_pearson(count: int, total: int, level: float) -> tuple[float, float]
     low = 0.0 if count == 0 else float(betaincinv(count, total - count + 1, level / 2))
     high = 1.0 if count == total else float(betainccinv(count + 1, total - count, level / 2))
     return low, high
+
+
+def clopper_pearson_power(total: int, level: float, bound: float, probability: float) -> float:
+    """Probability that the upper end of `clopper_pearson` is above ``bound``, of events with that ``probability``."""
+    below = [count for count in range(total + 1) if clopper_pearson(count, total, level)[1] <= bound]
+    return float(bdtrc(below[-1], total, probability)) if below else 1.0
+
+
+def chi_squared_power(freedom: float, tail: float, factor: float, allowance: float = 0.0) -> float:
+    """Probability that the interval of a variance excludes the predicted one, where it is ``factor`` times that.
+
+    The interval is that of `chi_squared_limits` with ``tail``, widened by ``allowance`` of the predicted variance.
+    """
+    low, high = chi_squared_limits(freedom, tail)
+    above = chdtrc(freedom, high * (1 + allowance) / factor)
+    return float(above + chdtr(freedom, max(0.0, low * (1 - allowance)) / factor))
 
 
 def chi_squared_deviation(values: ArrayLike, freedom: ArrayLike) -> Array:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.statistics import clopper_pearson
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.figures import COLOURS, headline, line, logarithmic, marks, name_ends, new_figure
+from experiments.statistics import clopper_pearson, clopper_pearson_power
 from theory.bounds.finite_sample import (
     best_cover_of_box,
     excess_loss_bound,
@@ -86,16 +86,16 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             cases.append(_repeat(experiment, samples, parameters, np.random.default_rng([seed, 2, done, number])))
     checks = []
     for kind, name in (("finite", "finite class"), ("box", "box of parameters")):
-        chosen = [case for case in cases if case["class"] == kind]
+        chosen = [case for case in cases if case.kind == kind]
         for event, title in (
             ("distance", "total variation"),
             ("observed", "total variation, by the observed loss,"),
             ("excess", "excess loss"),
             ("deviation", "largest one-sided deviation over the class"),
         ):
-            if event in chosen[0]["violations"]:
+            if event in chosen[0].violations:
                 checks.append(_violation_check(f"{name}: {title} above its bound", chosen, event, parameters))
-        worst = [(case["tensorization_slack"], case["pinsker_slack"]) for case in chosen]
+        worst = [(case.tensorization_slack, case.pinsker_slack) for case in chosen]
         checks.append(
             Check.at_least(
                 f"{name}: C_AT (L(θ̂) - L(p)) - KL(p ‖ p_θ̂) for every data set",
@@ -103,6 +103,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
                 0.0,
                 ROUNDING,
                 "nats; the certified upper bound on C_AT of the learned law",
+                wrong=("the excess loss without C_AT", [case.tensorization_gain for case in chosen]),
             )
         )
         checks.append(
@@ -110,29 +111,39 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
                 f"{name}: KL/2 - TV² for every data set", [slack for _, slack in worst], 0.0, ROUNDING, "Pinsker"
             ).by_algebra()
         )
-    columns = [
-        "class",
-        "k",
-        "n",
-        "β",
-        "violations of TV bound",
-        "upper end",
-        "TV, mean",
-        "TV, 95%",
-        "TV bound, median",
-        "by the observed loss",
-    ]
-    names = ("class", "masked", "samples", "beta", "count", "upper", "mean", "quantile", "bound", "observed_bound")
-    table = Table(columns, [[case[name] for name in names] for case in cases])
-    best = max(cases, key=lambda case: case["quantile"] / case["bound"])
+    best = max(cases, key=lambda case: case.quantile / case.bound)
     takeaway = (
-        f"No more than {max(case['rate'] for case in cases):.1%} of the data sets break the bound, which may fail for "
-        f"{parameters.delta:.0%}; it says something in {sum(case['informative']['distance'] for case in cases)} of "
-        f"{len(cases)} settings and is loose by a factor of {best['bound'] / best['quantile']:.2g} at its tightest "
-        f"({best['class']} class, k = {best['masked']}, n = {best['samples']}), from the observed loss by "
-        f"{min(case['observed_bound'] / case['quantile'] for case in cases if case['quantile'] > 0):.2g}."
+        f"No more than {max(case.rate for case in cases):.1%} of the data sets break the bound, which may fail for "
+        f"{parameters.delta:.0%}; it says something in {sum(case.informative['distance'] for case in cases)} of "
+        f"{len(cases)} settings and is loose by a factor of {best.bound / best.quantile:.2g} at its tightest "
+        f"({best.kind} class, k = {best.masked}, n = {best.samples}), from the observed loss by "
+        f"{min(case.observed_bound / case.quantile for case in cases if case.quantile > 0):.2g}."
     )
-    return Findings(checks, table, {"cases": cases, "delta": parameters.delta}, takeaway)
+    return Findings(checks, Table.of(cases), {"cases": cases, "delta": parameters.delta}, takeaway)
+
+
+@dataclass(frozen=True)
+class Case:
+    """What repeated learning found in one setting: class, mask size and number of pairs."""
+
+    violations: dict[str, int]
+    rate: float
+    lower: float
+    informative: dict[str, bool]
+    asymptotic: float | None
+    tensorization_slack: float
+    tensorization_gain: float
+    pinsker_slack: float
+    kind: str = heading("class")
+    masked: int = heading("k")
+    samples: int = heading("n")
+    beta: float = heading("β")
+    count: int = heading("violations of TV bound")
+    upper: float = heading("upper end")
+    mean: float = heading("TV, mean")
+    quantile: float = heading("TV, 95%")
+    bound: float = heading("TV bound, median")
+    observed_bound: float = heading("by the observed loss")
 
 
 @dataclass(frozen=True)
@@ -208,9 +219,7 @@ def _truth_in_box(parameters: Parameters, seed: int) -> IsingLaw:
     return ising(upper + upper.T, generator.uniform(-1, 1, size=sites) * parameters.box / 2)
 
 
-def _repeat(
-    experiment: Experiment, samples: int, parameters: Parameters, generator: np.random.Generator
-) -> dict[str, Any]:
+def _repeat(experiment: Experiment, samples: int, parameters: Parameters, generator: np.random.Generator) -> Case:
     """Draw data sets, learn from each, and count how often each bound fails."""
     truth, masks, delta = experiment.truth, experiment.masks, parameters.delta
     joint = masks.probabilities[:, None] * truth.probabilities
@@ -219,7 +228,7 @@ def _repeat(
     cover = (experiment.log_cover_size, experiment.epsilon)
     excess_bound = excess_loss_bound(*arguments, *cover)
     deviation_bound = uniform_deviation(*arguments, experiment.log_cover_size)
-    distances, bounds, observed_bounds, tensorization_slack, pinsker_slack = [], [], [], [], []
+    distances, bounds, observed_bounds, tensorization_slack, tensorization_gain, pinsker_slack = [], [], [], [], [], []
     violations = {"distance": 0, "observed": 0, "excess": 0}
     if experiment.class_losses is not None:
         violations["deviation"] = 0
@@ -238,6 +247,8 @@ def _repeat(
         bounds.append(bound)
         observed_bounds.append(observed_bound)
         tensorization_slack.append(constant * excess - divergence)
+        # What C_AT adds, on that data set: without it the slack would have to be larger.
+        tensorization_gain.append((constant - 1) * excess)
         pinsker_slack.append(divergence / 2 - distance**2)
         violations["distance"] += distance > bound
         violations["observed"] += distance > observed_bound
@@ -248,31 +259,32 @@ def _repeat(
             worst = max(float((expected - empirical).max()), float(empirical[0] - expected[0]))
             violations["deviation"] += worst > deviation_bound
     lower, upper = _interval(violations["distance"], parameters)
-    return {
-        "class": experiment.kind,
-        "masked": masks.uniform_size,
-        "samples": samples,
-        "beta": experiment.beta,
-        "violations": violations,
-        "count": violations["distance"],
-        "rate": violations["distance"] / parameters.repetitions,
-        "lower": lower,
-        "upper": upper,
-        "mean": float(np.mean(distances)),
-        "quantile": float(np.quantile(distances, 0.95)),
-        "bound": float(np.median(bounds)),
-        "observed_bound": float(np.median(observed_bounds)),
+    return Case(
+        kind=experiment.kind,
+        masked=len(masks.masks[0]),
+        samples=samples,
+        beta=experiment.beta,
+        violations=violations,
+        count=violations["distance"],
+        rate=violations["distance"] / parameters.repetitions,
+        lower=lower,
+        upper=upper,
+        mean=float(np.mean(distances)),
+        quantile=float(np.quantile(distances, 0.95)),
+        bound=float(np.median(bounds)),
+        observed_bound=float(np.median(observed_bounds)),
         # Below the largest value that the quantity can have whatever is true: 1, or the range of the loss.
-        "informative": {
+        informative={
             "distance": float(np.median(bounds)) < 1,
             "observed": float(np.median(observed_bounds)) < 1,
             "excess": excess_bound < log(1 / experiment.beta),
             "deviation": deviation_bound < log(1 / experiment.beta),
         },
-        "asymptotic": None if experiment.asymptotic is None else experiment.asymptotic / samples**0.5,
-        "tensorization_slack": min(tensorization_slack),
-        "pinsker_slack": min(pinsker_slack),
-    }
+        asymptotic=None if experiment.asymptotic is None else experiment.asymptotic / samples**0.5,
+        tensorization_slack=min(tensorization_slack),
+        tensorization_gain=tensorization_gain[int(np.argmin(tensorization_slack))],
+        pinsker_slack=min(pinsker_slack),
+    )
 
 
 def _conditional_entropy(counts: Array, truth: JointLaw, masks: MaskLaw) -> float:
@@ -287,81 +299,91 @@ def _conditional_entropy(counts: Array, truth: JointLaw, masks: MaskLaw) -> floa
 
 def _interval(count: int, parameters: Parameters) -> tuple[float, float]:
     """Confidence interval of a violation probability, at the level shared by all k and n of one class."""
-    settings = len(parameters.masked) * len(parameters.samples)
-    return clopper_pearson(count, parameters.repetitions, CONFIDENCE / settings)
+    return clopper_pearson(count, parameters.repetitions, _level(parameters))
 
 
-def _violation_check(name: str, cases: Sequence[Mapping[str, Any]], event: str, parameters: Parameters) -> Check:
-    worst = max(cases, key=lambda case: case["violations"][event])
-    count = worst["violations"][event]
+def _level(parameters: Parameters) -> float:
+    return CONFIDENCE / (len(parameters.masked) * len(parameters.samples))
+
+
+def _violation_check(name: str, cases: Sequence[Case], event: str, parameters: Parameters) -> Check:
+    worst = max(cases, key=lambda case: case.violations[event])
+    count = worst.violations[event]
     detail = (
-        f"worst at k = {worst['masked']}, n = {worst['samples']}: {count} of {parameters.repetitions} data sets; "
+        f"worst at k = {worst.masked}, n = {worst.samples}: {count} of {parameters.repetitions} data sets; "
         f"Clopper-Pearson, {1 - CONFIDENCE:.2%} for all {len(cases)} settings together"
     )
-    telling = sum(case["informative"][event] for case in cases)
+    telling = sum(case.informative[event] for case in cases)
     check = Check.interval_at_most(name, _interval(count, parameters), parameters.delta, detail)
-    return replace(check, comparisons=len(cases), informative=telling)
+    power = clopper_pearson_power(parameters.repetitions, _level(parameters), parameters.delta, 2 * parameters.delta)
+    quotients = [case.quantile / case.bound for case in cases if event == "distance" and case.informative[event]]
+    return replace(
+        check.against("a bound that fails twice as often as δ", power),
+        comparisons=len(cases),
+        informative=telling,
+        tightness=max(quotients, default=None),
+    )
 
 
 def draw_distance(data: Mapping[str, Any]) -> Figure:
     """Measured total variation and its bound against n."""
-    with style():
-        figure, panels = new_figure(1, 2)
-        for axes, (kind, title) in zip(panels, (("finite", "finite class"), ("box", "box of parameters")), strict=True):
-            chosen = [case for case in data["cases"] if case["class"] == kind]
-            for index, size in enumerate(dict.fromkeys(case["masked"] for case in chosen)):
-                cases = sorted((c for c in chosen if c["masked"] == size), key=lambda c: c["samples"])
-                samples = [case["samples"] for case in cases]
-                colour, dash = COLOURS[index % 8], DASHES[index % 8]
-                axes.plot(samples, [case["bound"] for case in cases], color=colour, linestyle=dash, label=f"k = {size}")
-                observed = [case["observed_bound"] for case in cases]
-                axes.plot(samples, observed, color=colour, linestyle=dash, linewidth=0.7)
-                axes.plot(samples, [_drawn(case["quantile"]) for case in cases], MARKERS[index % 8], color=colour)
-                means = [_drawn(case["mean"]) for case in cases]
-                axes.plot(samples, means, MARKERS[index % 8], color=colour, fillstyle="none")
-                if kind == "box":
-                    axes.plot(samples, [case["asymptotic"] for case in cases], ":", color=colour)
-            axes.plot([], [], "-", color="grey", label="predicted: bound (median)")
-            axes.plot([], [], "-", color="grey", linewidth=0.7, label="predicted: from the observed loss")
-            axes.plot([], [], "o", color="grey", label="measured: 95% quantile")
-            axes.plot([], [], "o", color="grey", fillstyle="none", label="measured: mean")
+    cases = sorted(data["cases"], key=lambda case: case["samples"])
+    figure, panels = new_figure(2, 1, width=5.0, height=7.6)
+    names = ("bound", "observed_bound", "quantile", "mean")
+    everything = [case[name] for case in cases for name in names]
+    for axes, (kind, title) in zip(panels, (("finite", "finite class"), ("box", "box of parameters")), strict=True):
+        drawn = logarithmic(axes, everything)
+        axes.axhspan(1.0, axes.get_ylim()[1], color="0.9", zorder=0)
+        ends = {}
+        for index, size in enumerate(dict.fromkeys(case["masked"] for case in data["cases"])):
+            rows = columns(select(cases, kind=kind, masked=size))
+            line(axes, rows["samples"], rows["bound"], index)
+            line(axes, rows["samples"], rows["observed_bound"], index, dash="--")
+            marks(axes, rows["samples"] * 1.08 ** (index - 0.5), drawn(rows["quantile"]), index)
+            marks(axes, rows["samples"] * 1.08 ** (index - 0.5), drawn(rows["mean"]), index, hollow=True)
             if kind == "box":
-                axes.plot([], [], ":", color="grey", label="predicted: asymptotic mean, no box")
-            axes.axhline(1.0, color="black", linewidth=0.8)
-            axes.set(xlabel="masked pairs n", ylabel="TV(p, p$_{\\hat\\theta}$)", title=title)
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-        figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+                line(axes, rows["samples"], rows["asymptotic"], index, dash=":")
+            ends[f"k = {size}"] = (index, float(rows["bound"][-1]))
+        axes.set(xscale="log", xlabel="masked pairs n", ylabel="TV(p, p$_{\\hat\\theta}$)", title=title)
+        name_ends(axes, ends)
+    for look, label in (
+        ("-", "bound (median)"),
+        ("--", "from the observed loss"),
+        (":", "asymptotic mean, no box"),
+        ("o", "measured: 95% quantile"),
+    ):
+        panels[1].plot([], [], look, color="0.4", label=label)
+    panels[1].plot([], [], "o", color="0.4", fillstyle="none", label="measured: mean")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    telling = [case for case in cases if case["bound"] < 1 and case["quantile"] > 0]
+    looseness = [case["bound"] / case["quantile"] for case in telling]
+    headline(
+        figure,
+        f"The bound is below 1 in {sum(case['bound'] < 1 for case in cases)} of {len(cases)} settings"
+        + (f", {min(looseness):.2g} to {max(looseness):.2g} times what is measured" if telling else "")
+        + " (grey: says nothing)",
+    )
     return figure
-
-
-def _drawn(value: float) -> float:
-    """A finite class is often learned exactly; a logarithmic axis leaves such points out."""
-    return value if value > 0 else float("nan")
 
 
 def draw_violations(data: Mapping[str, Any]) -> Figure:
     """How often the bound on the total variation failed."""
-    with style():
-        figure, (axes,) = new_figure(width=5.6, height=3.6)
-        for index, kind in enumerate(("finite", "box")):
-            cases = [case for case in data["cases"] if case["class"] == kind]
-            rate, upper, lower = (np.array([case[key] for case in cases]) for key in ("rate", "upper", "lower"))
-            axes.errorbar(
-                np.arange(len(cases)) + 0.2 * index,
-                rate,
-                yerr=[rate - lower, upper - rate],
-                fmt=MARKERS[index],
-                color=COLOURS[index],
-                capsize=3,
-                label=f"measured, {kind} class (bars: confidence interval)",
-            )
-            axes.set_xticks(np.arange(len(cases)), [f"{case['masked']}, {case['samples']}" for case in cases])
-        axes.tick_params(axis="x", rotation=60)
-        axes.axhline(data["delta"], linestyle="--", color="black", label="predicted: at most δ")
-        axes.set(xlabel="masked sites k, pairs n", ylabel="probability that the bound fails")
-        axes.set_ylim(-0.005, 1.5 * max([data["delta"], *(case["upper"] for case in data["cases"])]))
-        axes.legend()
+    cases = data["cases"]
+    figure, (axes,) = new_figure(width=5.0, height=1.6 + 0.22 * len(cases))
+    for place, case in enumerate(cases):
+        index = ("finite", "box").index(case["kind"])
+        axes.plot([case["lower"], case["upper"]], [place, place], color=COLOURS[index])
+        marks(axes, [case["rate"]], [place], index)
+    labels = [f"{case['kind']}, k = {case['masked']}, n = {case['samples']}" for case in cases]
+    axes.set_yticks(range(len(cases)), labels)
+    axes.axvline(data["delta"], linestyle="--", color="black")
+    axes.text(data["delta"], -0.9, " δ", va="bottom")
+    axes.set(xlabel="probability that the bound fails", ylabel="class, mask size, pairs", ylim=(len(cases) - 0.4, -1.0))
+    headline(
+        figure,
+        f"The bound fails for {sum(case['count'] for case in cases)} data sets in all; its failure probability is at "
+        f"most {max(case['upper'] for case in cases):.2g}, where δ = {data['delta']:g} is allowed",
+    )
     return figure
 
 
@@ -385,9 +407,9 @@ CLAIM = Claim(
         FigureSpec(
             "distance",
             "Total variation between truth and learned law, 95% quantile over data sets (markers, measured), against "
-            "the bound (lines, predicted; the median where C_AT varies; thin: from the observed loss). Values above 1 "
-            "say nothing. "
-            "Dotted: the mean that the asymptotic covariance predicts, without the box; open markers: measured means.",
+            "the bound (lines, predicted; the median where C_AT varies; dashed: from the observed loss). Bounds in the "
+            "grey strip above 1 say nothing, zero lies in the grey strip below. Dotted: the mean that the asymptotic "
+            "covariance predicts, without the box; open markers: measured means.",
             draw_distance,
         ),
         FigureSpec(

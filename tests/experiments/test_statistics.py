@@ -12,7 +12,9 @@ from scipy.stats import chi2, spearmanr
 
 from experiments.statistics import (
     chi_squared_deviation,
+    chi_squared_power,
     clopper_pearson,
+    clopper_pearson_power,
     quadratic_form_freedom,
     site_permutation_test,
 )
@@ -106,3 +108,15 @@ def test_site_permutation_test_refuses_what_has_no_ranks() -> None:
     ):
         with pytest.raises(InvalidInput):
             site_permutation_test(left, right, draws, generator)
+
+
+def test_powers_are_false_alarm_rates_where_nothing_is_wrong() -> None:
+    assert chi_squared_power(50, 1e-3, 1.0) == pytest.approx(2e-3)
+    assert chi_squared_power(50, 1e-3, 1.0, 0.1) < 2e-3 < 0.9 < chi_squared_power(50, 1e-3, 3.0)
+
+
+def test_power_of_an_upper_end_by_enumeration() -> None:
+    below = [count for count in range(41) if clopper_pearson(count, 40, 0.05)[1] <= 0.2]
+    missed = sum(math.comb(40, count) * 0.3**count * 0.7 ** (40 - count) for count in below)
+    assert clopper_pearson_power(40, 0.05, 0.2, 0.3) == pytest.approx(1 - missed)
+    assert clopper_pearson_power(5, 0.05, 0.2, 0.3) == 1.0  # so few events never show that the probability is small

@@ -48,7 +48,8 @@ def _described(command: click.Command, parent: click.Context, level: int) -> Ite
     yield f"{'#' * level} {context.command_path}\n"
     yield f"    {' '.join([context.command_path, *command.collect_usage_pieces(context)])}\n"
     yield _prose(command.help or "")
-    options = [record for parameter in command.params if (record := parameter.get_help_record(context)) is not None]
+    records = [parameter.get_help_record(context) for parameter in command.params]
+    options = [record for record in records if record is not None and record[1]]
     if options:
         yield table(
             ("option", "meaning"), ((f"`{names.replace('|', chr(0x2223))}`", escaped(text)) for names, text in options)

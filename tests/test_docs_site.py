@@ -15,7 +15,7 @@ import gmlm
 from experiments.claims import MODULES
 from experiments.documentation import typesetting
 from experiments.documentation.face import path_of
-from experiments.documentation.markdown import escaped, sections
+from experiments.documentation.markdown import escaped, prose, sections
 from theory.decoding import RULES
 
 ROOT = Path(__file__).parents[1]
@@ -94,6 +94,9 @@ def test_a_formula_that_cannot_be_set_is_an_error() -> None:
 
 
 def test_markdown_is_shown_as_it_stands() -> None:
+    assert prose("A law.\n\n    p < 1\n\nThe least of\n- a;\n- b.") == (
+        'A law.\n\n<div class="formula">p &lt; 1</div>\n\nThe least of\n\n- a;\n- b.\n'
+    )
     assert escaped("a_b *c* `d_e`") == r"a\_b \*c\* `d_e`"
     assert sections("# T\n\n## A\n\nx\n\n## B\n\ny\n") == {"A": "x", "B": "y"}
 

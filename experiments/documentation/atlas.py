@@ -43,6 +43,9 @@ NUMBERS = ("kl", "reverse_kl", "total_variation")
 
 SEED = 0
 
+SHOWN = ("decoders", "bounds")
+"""The files of data that the page draws; the second is that of `experiments.tightness.atlas`."""
+
 
 def decoded(options: str) -> dict[str, Any]:
     """The record that ``gmlm decode`` prints."""
@@ -91,7 +94,8 @@ def scripts(data: Path) -> dict[str, bytes | str]:
     """The scripts of the live page: the stored data, which a page opened from a file could not fetch, and plotly."""
     from plotly.offline import get_plotlyjs
 
-    stored = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted(data.glob("*.json"))}
+    files = [file for name in SHOWN if (file := data / f"{name}.json").exists()]
+    stored = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
     return {
         "assets/atlas-data.js": f"window.GMLM_ATLAS = {json.dumps(stored, ensure_ascii=False)};\n",
         "assets/plotly.min.js": get_plotlyjs(),

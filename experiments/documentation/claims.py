@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+import inspect
+import sys
+import textwrap
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -62,20 +65,26 @@ def _page(key: str, docs: Path) -> str:
         f"{proofs[claim.id]}\n",
         "## Check it\n",
         *run,
-        f"\nCode: `{CODE}/{MODULES[claim.id]}.py`.\n",
     ]
     drawn = [spec for spec in claim.figures if (docs / picture(claim, spec.name)).exists()]
     if drawn:
         lines.append("## What is seen\n")
     for spec in drawn:
         lines += [f"![{escaped(spec.name)}](../../{picture(claim, spec.name)})\n", f"*{escaped(spec.caption)}*\n"]
-    lines += ["## Parameters\n", _parameters(claim)]
+    lines += ["## Parameters\n", _parameters(claim), "## Code\n", _code(claim)]
     return "\n".join(lines)
 
 
 def picture(claim: Claim, name: str) -> str:
     """Where a figure of the quick profile lies below ``docs/``."""
     return f"figures/{claim.id}-{name}.webp"
+
+
+def _code(claim: Claim) -> str:
+    """The claim's module, folded: the site has no other place for sources, and is read without a network."""
+    module = f"{CODE}/{MODULES[claim.id]}.py"
+    source = f"```python\n{inspect.getsource(sys.modules[claim.compute.__module__])}```"
+    return f'??? note "{module}"\n\n{textwrap.indent(source, "    ")}\n'
 
 
 def _parameters(claim: Claim) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from simulators.t5.decoding.rescoring import Rescorer
-    from simulators.t5.decoding.translation import Settings
+    from simulators.t5.decoding.translation import Settings, Target, Translator
     from simulators.t5.files.parallel_text import Pairs
     from simulators.t5.files.vocabulary import Vocabulary
     from simulators.t5.network.network import T5
@@ -39,6 +39,7 @@ class Quality:
         stutter, reference_stutter: share of equal neighbours in outputs and references.
         length_error: mean |tokens of the output - tokens of the reference|.
         milliseconds: for a sentence, batched, without compilation, tokenising not counted.
+        processor_milliseconds: of all processor cores together, likewise; on a busy machine the number to compare.
         bleu_signature, chrf_signature: of sacrebleu.
     """
 
@@ -55,6 +56,7 @@ class Quality:
     reference_stutter: float
     length_error: float
     milliseconds: float
+    processor_milliseconds: float
     bleu_signature: str
     chrf_signature: str
 
@@ -74,7 +76,8 @@ def measure_quality(
     bootstrap: int = 0,
     rescorer: Rescorer | None = None,
     report: Report = lambda text: None,
-) -> Iterator[tuple[Quality, list[str]]]:
+    translator: Translator | None = None,
+) -> Iterator[tuple[Quality, list[Target], list[str]]]:
     """Decode the sources, with each number of steps where the network refines, and score the outputs.
 
     Args:
@@ -91,9 +94,11 @@ def measure_quality(
         bootstrap: samples of the intervals; 0 for none.
         rescorer: chooses among the hypotheses of refinement; its time counts.
         report: told what is being decoded.
+        translator: timed, of the same configuration, settings and rescorer; takes the network's weights, and compiles
+            nothing that it has compiled before.
 
     Yields:
-        Scores and the translations that they are of.
+        Scores and the translations that they are of, as tokens and as texts.
 
     Raises:
         InvalidInput: no steps, or a reference longer than the network allows where its length is to be given.
@@ -110,10 +115,13 @@ def measure_quality(
     lengths = (
         [len(row) for row in references] if oracle_lengths or network.config.length_predictor == "oracle" else None
     )
-    translator = Translator(network, settings, rows, seed, timed=True, rescorer=rescorer)
+    if translator is None:
+        translator = Translator(network, settings, rows, seed, timed=True, rescorer=rescorer)
+    else:
+        translator.load(network)
     for effort in steps if refines else (None,):
         report(name if effort is None else f"{name}, {effort} steps")
-        translator.seconds = 0.0
+        translator.seconds = translator.processor_seconds = 0.0
         targets = translator(sources, lengths if refines else None, steps=effort)
         texts = vocabulary.decode(target.tokens for target in targets)
         scores = text_scores(texts, pairs.targets, tokenizer, bootstrap)
@@ -132,10 +140,11 @@ def measure_quality(
             reference_stutter=stutter_rate(spoken),
             length_error=length_error(tokens, spoken),
             milliseconds=1000 * translator.seconds / len(sources),
+            processor_milliseconds=1000 * translator.processor_seconds / len(sources),
             bleu_signature=scores.bleu_signature,
             chrf_signature=scores.chrf_signature,
         )
-        yield quality, texts
+        yield quality, targets, texts
 
 
 def with_interval(score: float, half: float | None) -> str:

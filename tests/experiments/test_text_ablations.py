@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from experiments.translation.ablations.text import read_text
-from experiments.translation.ablations.training import Networks, StudySettings
-from experiments.translation.ablations.variants import ABLATIONS, BASE, TRAINED, VARIANTS, networks_of
+from experiments.translation.ablations.recommendations import QUESTIONS, as_markdown, effects, verdict
+from experiments.translation.ablations.variants import ABLATIONS, BASE, DECODING, TRAINED, VARIANTS, networks_of
 from simulators.t5.files.checkpoints import save_checkpoint
 from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import sample_text
@@ -65,55 +64,127 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     return made
 
 
-def test_variants_differ_from_the_base_in_one_choice() -> None:
-    base = VARIANTS[BASE]
-    for ablation in ("mask-ratio", "stages", "distillation"):
-        assert TRAINED[ablation][0] == BASE
-        for name in TRAINED[ablation][1:]:
+def test_variants_differ_from_their_baseline_in_one_choice() -> None:
+    choice = {
+        "fixed-15": ["density"],
+        "fixed-50": ["density"],
+        "masks-only": ["correct", "random"],
+        "two-stages": ["stages"],
+        "references": ["data"],
+        "beam": ["data"],
+        "range-masks": ["range_masks"],
+        "glancing": ["glancing"],
+        "averaged": ["average"],
+        "fast": ["rate"],
+        "slow": ["rate"],
+        "shallow": ["origin", "shape"],
+        "deep": ["origin", "shape"],
+    }
+    compared = set()
+    for ablation, (baseline, *others) in TRAINED.items():
+        first = vars(VARIANTS[BASE if ablation == "frontier" else baseline])
+        for name in set(others) & set(choice):
             fields = vars(VARIANTS[name])
-            assert [field for field in fields if field != "text" and fields[field] != vars(base)[field]] == [
-                {"mask-ratio": "density", "stages": "stages", "distillation": "distilled"}[ablation]
-            ]
+            assert [field for field in fields if field != "text" and fields[field] != first[field]] == choice[name]
+            compared.add(name)
+    assert compared == set(choice)
     assert networks_of(ABLATIONS) == list(VARIANTS)
     # The teacher is needed for its weights and its translations, the shallow one for its weights.
     assert networks_of(("schemes",)) == ["teacher", "base"]
-    assert networks_of(("frontier",)) == ["teacher", "base", "shallow-teacher", "shallow"]
+    assert networks_of(("stages",)) == ["teacher", "base", "two-stages"]
+
+
+def test_depths_spend_as_many_layers_on_two_stacks() -> None:
+    assert [VARIANTS[name].layers(3) for name in ("base", "shallow", "deep")] == [(3, 3), (3, 1), (1, 5)]
+
+
+def test_every_question_is_about_networks_and_schemes_that_exist() -> None:
+    for question in QUESTIONS:
+        for way in (question.new, question.old):
+            assert way.network in VARIANTS
+            assert way.scheme in {**DECODING, "greedy": None}
+            assert (way.scheme == "greedy") == (way.steps is None) == (VARIANTS[way.network].decoder != "refinement")
+    assert len({question.name for question in QUESTIONS}) == len(QUESTIONS)
+
+
+def shifted(by: float, stutter: float = 0.1) -> dict[str, Any]:
+    """Scores of 200 draws around 20 + by."""
+    spread = np.concatenate([[0], np.random.default_rng(0).normal(0, 0.1, 200)])
+    return {"bleu": 20 + by + spread * np.sign(by), "chrf": 40 + by + 0 * spread, "stutter": stutter + 0 * spread}
+
+
+@pytest.mark.parametrize(
+    ("name", "new", "old", "expected"),
+    [
+        ("distillation", [2, 3], [0, 0], "confirmed"),
+        ("distillation", [-2, -3], [0, 0], "contradicted"),
+        ("distillation", [2, -3], [0, 0], "not resolved"),  # seeds that disagree
+        ("distillation", [2], [0], "not resolved"),  # one seed
+        ("masks-only", [2, 2], [0, 0], "contradicted"),  # the advice is the other way
+        ("glancing", [2, 2], [0, 0], "better"),
+        ("glancing", [-2, -2], [0, 0], "worse"),
+        ("glancing", [0, 0], [0, 0], "not resolved"),
+        ("parity", [-0.5, -0.5], [0], "confirmed"),  # a loss within the margin is none
+        ("parity", [-5, -5], [0], "contradicted"),
+        ("parity", [-1.5, -1.5], [0], "not resolved"),
+    ],
+)
+def test_verdicts_follow_intervals_and_seeds(name: str, new: list[float], old: list[float], expected: str) -> None:
+    question = next(question for question in QUESTIONS if question.name == name)
+    cells = {question.new: [shifted(by) for by in new], question.old: [shifted(by) for by in old]}
+    (found,) = (entry for entry in effects(cells) if entry["name"] == name)
+    assert verdict(found) == expected
+    assert found["bleu"]["value"] == pytest.approx(np.mean(new) - np.mean(old))
+    assert f"| {expected} |" in as_markdown({"effects": [found]})
 
 
 def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, trainer: Trainer) -> None:
-    command = ["ablate", tmp_path, "--data", data, *OPTIONS, "--refine", "1,2"]
-    ended = gmlm(*command, "--only", "distillation,attention")
+    command = ["ablate", tmp_path, "--data", data, *OPTIONS, "--refine", "1,4"]
+    ended = gmlm(*command, "--only", "distillation,attention", "--batch-size", 8)
     assert ended.code == 0, ended.err
-    assert list(trainer.asked) == ["teacher", "base", "references"]
-    (base, distilled, _), (references, originals, settings) = trainer.asked["base"], trainer.asked["references"]
+    each = [f"{name}-{seed}" for name in ("base", "references", "beam") for seed in (0, 1)]
+    assert list(trainer.asked) == ["teacher", *each]
+    (base, distilled, _), (references, originals, settings) = trainer.asked["base-0"], trainer.asked["references-1"]
     assert len(originals) == len(trainer.asked["teacher"][1]) == 40
     assert distilled.fingerprint != originals.fingerprint
-    assert (base.config.decoder, references.config.decoder, settings.steps) == ("refinement", "refinement", 1)
+    assert (base.config.decoder, references.config.decoder) == ("refinement", "refinement")
+    assert (settings.steps, settings.seed) == (1, 1)
     assert (base.shared[...] == trainer.asked["teacher"][0].shared[...]).all()
 
     record = json.loads((tmp_path / "record.json").read_text())
-    rows = record["quality"]["distillation"]
-    assert [(row["model"], row["steps"]) for row in rows] == [
-        ("base", 1),
-        ("base", 2),
-        ("references", 1),
-        ("references", 2),
+    cells = record["cells"]
+    assert [(cell["network"], cell["seed"], cell["steps"]) for cell in cells] == [
+        (name, seed, steps) for name in ("base", "references", "beam") for seed in (0, 1) for steps in (1, 4)
     ]
-    assert [row["p_value"] is None for row in rows] == [True, True, False, False]
-    assert all(row["half_width"] >= 0 and 0 <= row["bleu"] <= 100 for row in rows)
-    assert record["networks"]["base"]["validation"] == 1.25
-    assert record["attention"]["repeated neighbours"] >= record["attention"]["sentences"] >= 0
-    assert (tmp_path / "figures" / "distillation.png").stat().st_size > 1000
+    assert all(cell["interval"]["bleu"][0] <= cell["interval"]["bleu"][1] for cell in cells)
+    assert all(cell["processor_milliseconds"] > 0 for cell in cells)
+    assert record["networks"]["base-1"]["validation"] == 1.25
+    assert [entry["name"] for entry in record["effects"]] == [
+        "distillation",
+        "distillation-stutter",
+        "beam",
+        "steps-4",
+        "steps-stutter",
+    ]
+    by_seed = {seed: [c["bleu"] for c in cells if c["seed"] == seed and c["steps"] == 4] for seed in (0, 1)}
+    assert record["effects"][0]["bleu"]["seeds"] == pytest.approx([by_seed[s][0] - by_seed[s][1] for s in (0, 1)])
+    assert all(found["repeated neighbours"] >= found["sentences"] >= 0 for found in record["attention"])
+    for name in ("distillation", "effects"):
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 1000
     assert "references" in ended.out
     assert "Self-attention" in ended.out
+    table = gmlm("recommend", tmp_path / "record.json")
+    assert table.out == (tmp_path / "recommendations.md").read_text() == as_markdown(record)
+    assert table.out.count("\n") == 2 + 5
 
     # What is there is not made again, and another study is not mixed in.
-    settings, text = StudySettings(**SIZES), read_text(data, "de-en")  # type: ignore[arg-type]
-    written = (tmp_path / "distilled.tsv").stat().st_mtime_ns
-    said: list[str] = []
-    Networks(tmp_path, text, settings, said.append, nullcontext, nullcontext)("base")
-    assert said == ["teacher: autoregressive, 2 steps", f"base: {VARIANTS[BASE].text}, 1 steps"]
-    assert (tmp_path / "distilled.tsv").stat().st_mtime_ns == written
+    decoded = tmp_path / "base-0" / "decoded" / "mask-predict.json"
+    stamps = [path.stat().st_mtime_ns for path in (tmp_path / "greedy.tsv", decoded)]
+    again = gmlm(*command, "--only", "distillation", "--batch-size", 8)
+    assert again.code == 0
+    assert "decoding: base" not in again.err
+    assert stamps == [path.stat().st_mtime_ns for path in (tmp_path / "greedy.tsv", decoded)]
+    assert json.loads((tmp_path / "record.json").read_text())["cells"] == cells
     other = gmlm(*command, "--width", 64)
     assert other.code == 2
     assert "width = 64" in other.err
@@ -139,3 +210,9 @@ def test_unusable_input_is_named(data: Path, tmp_path: Path) -> None:
         assert ended.code == 2, ended
         assert message in ended.err
         assert "Traceback" not in ended.err
+    for name, content in (("absent", None), ("other", "[1]"), ("half", "{")):
+        if content is not None:
+            (tmp_path / name).write_text(content)
+        ended = gmlm("recommend", tmp_path / name)
+        assert (ended.code, ended.out) == (2, "")
+        assert "RECORD" in ended.err

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.t5.decoding.autoregressive import GenerationSettings
-from simulators.t5.decoding.evaluation import length_error, paired_bleu, stutter_rate, text_scores
+from simulators.t5.decoding.evaluation import length_error, stutter_rate, text_scores
 from simulators.t5.decoding.sampling import Sampling
 from simulators.t5.decoding.settings import RefinementSettings
 from simulators.t5.decoding.translation import Settings, Translator
@@ -151,17 +151,3 @@ def test_settings_of_the_other_decoder_are_refused(refining: T5, settings: Setti
 def test_rows_are_positive(refining: T5) -> None:
     with pytest.raises(InvalidInput, match="rows"):
         Translator(refining, RefinementSettings(), rows=0)
-
-
-def test_the_bootstrap_tells_equal_systems_from_different_ones() -> None:
-    references = [f"a b c d e f g {number}" for number in range(40)]
-    worse = [f"a b x d y f z {number}" if number % 2 else text for number, text in enumerate(references)]
-    baseline, same, other = paired_bleu(references, [references, worse], references, samples=100)
-    assert (baseline.half_width, baseline.p_value) == (0.0, None)
-    assert same == (0.0, 1.0)
-    assert other.p_value is not None
-    assert other.p_value < 0.05
-    assert 1 < other.half_width < 30
-    assert paired_bleu(worse, [], references, samples=100)[0].half_width == other.half_width
-    with pytest.raises(InvalidInput, match="hypotheses"):
-        paired_bleu(references, [worse[1:]], references)

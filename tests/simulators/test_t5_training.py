@@ -31,9 +31,9 @@ from simulators.t5.parallel_language import language_vocabulary, sample_text
 from simulators.t5.training import programs as training_programs
 from simulators.t5.training.corpus import Corpus, make_corpus
 from simulators.t5.training.distillation import _Journal
-from simulators.t5.training.loop import SNAPSHOT, Entry, Interrupted, fit, read_history
+from simulators.t5.training.loop import SNAPSHOT, Entry, Interrupted, _Training, fit, read_history
 from simulators.t5.training.noising import noise
-from simulators.t5.training.objective import Losses, losses, predicted_tokens, token_losses
+from simulators.t5.training.objective import Losses, glanced_density, losses, predicted_tokens, token_losses
 from simulators.t5.training.optimiser import learning_rates, make_optimiser
 from simulators.t5.training.programs import programs
 from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
@@ -193,6 +193,52 @@ def test_no_gradient_passes_between_stages() -> None:
         *(jax.tree.leaves(jax.jit(jax.grad(f), compiler_options=OPTIONS)(state)) for f in (both, apart)), strict=True
     ):
         np.testing.assert_allclose(left, right, rtol=1e-3, atol=1e-5)
+
+
+def test_glancing_noises_less_of_what_the_network_gets_wrong() -> None:
+    network = refinement_network(dropout_rate=0.0, tied=False, scale_decoder_outputs=False)
+    config = network.config
+    source, target = (jnp.asarray(sentences(6, seed), jnp.int32) for seed in (0, 1))
+    encoded = network.encode(source)
+    # What the network predicts from masks alone becomes half of the first target, so that it is half right.
+    is_open = np.asarray((target != config.pad_token_id) & (target != config.eos_token_id))
+    masks = jnp.where(jnp.asarray(is_open), config.mask_id, target)
+    predicted = np.asarray(predicted_tokens(network.logits(network.decode(masks, encoded)), target, config))
+    target = target.at[0, : is_open[0].sum() // 2].set(predicted[0, : is_open[0].sum() // 2])
+    density = np.asarray(glanced_density(network, target, encoded, 0.8))
+    for row in range(6):
+        positions = np.flatnonzero(is_open[row])
+        wrong = sum(int(predicted[row, i]) != int(target[row, i]) for i in positions)
+        assert density[row, 0] == pytest.approx(1 - 0.8 * wrong / len(positions))
+    assert density[0, 0] > density[1, 0]
+    # Each target is noised with its own density.
+    many = jnp.repeat(target[:1], 4000, axis=0)
+    noised = noise(jax.random.key(0), many, config, NoiseSettings(), jnp.full((4000, 1), density[0, 0])).noised
+    trials = int(is_open[0].sum()) * 4000
+    error = (density[0, 0] * (1 - density[0, 0]) / trials) ** 0.5
+    assert abs(float(noised.sum()) / trials - density[0, 0]) < 5 * error  # one false alarm in 1.7 million keys
+
+
+def test_the_running_mean_follows_its_recurrence_and_is_kept(tmp_path: Path) -> None:
+    settings = dataclasses.replace(QUICK, average=0.5)
+    network = tiny(decoder="refinement", dropout_rate=0.2)
+    training = _Training(network, corpus(), settings, None)
+    mean = [np.array(leaf, np.float64) for leaf in leaves(network)]
+    for step in range(4):
+        training.advance()
+        decay = min(0.5, (1 + step) / (10 + step))
+        mean = [decay * old + (1 - decay) * np.asarray(new) for old, new in zip(mean, training._leaves, strict=True)]
+    training.entry(True)
+    for left, right in zip(leaves(training.best_network()), mean, strict=True):
+        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-7)
+    training.save(tmp_path / SNAPSHOT, {})
+    resumed = _Training(network, corpus(), settings, None)
+    resumed.resume(tmp_path / SNAPSHOT)
+    for each in (training, resumed):
+        each.advance()
+        each.entry(True)
+    for left, right in zip(leaves(training.best_network()), leaves(resumed.best_network()), strict=True):
+        np.testing.assert_array_equal(left, right)
 
 
 def test_length_and_rejecter_losses_are_added_with_their_weights() -> None:
@@ -457,6 +503,9 @@ def test_targets_longer_than_the_decoder_knows_are_refused() -> None:
         (lambda: ObjectiveSettings(stages=3), "stages"),
         (lambda: ObjectiveSettings(label_smoothing=1.0), "label_smoothing"),
         (lambda: ObjectiveSettings(z_loss=-1.0), "z_loss"),
+        (lambda: ObjectiveSettings(glancing=1.5), "glancing"),
+        (lambda: ObjectiveSettings(glancing=0.5, noise=NoiseSettings(0.5)), "glancing"),
+        (lambda: TrainingSettings(average=1.0), "average"),
         (lambda: OptimiserSettings("sgd"), "optimiser"),
         (lambda: OptimiserSettings(learning_rate=0), "learning_rate"),
         (lambda: OptimiserSettings(warmup_steps=-1), "warmup_steps"),

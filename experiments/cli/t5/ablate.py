@@ -34,7 +34,14 @@ from experiments.cli.seeds import SEED
 )
 @click.option("--batch-tokens", default=2048, show_default=True, help="Padded target tokens of a step.")
 @click.option("--learning-rate", default=0.01, show_default=True, help="The largest, relative; half of it for --steps.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and noise.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="The first, of weights, order and noise.")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="Trainings of each network that refines, with seeds that follow the first; more may be added later.",
+)
 @click.option(
     "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences decoded at once."
 )
@@ -47,14 +54,16 @@ def ablate(
     refine: str,
     limit: int | None,
     batch_size: int,
+    seeds: int,
     as_json: bool,
     **sizes: Any,
 ) -> None:
     """Train a teacher and refining networks that differ in one choice each, and score them on the test pairs.
 
-    The ablations: mask-ratio, stages, distillation, frontier (autoregressive against refinement, shallow decoders),
-    schemes (starts, rejecters and replacements) and attention (where neighbours repeat each other). FOLDER keeps the
-    networks, record.json and the figures; the same command goes on where an earlier one was stopped.
+    The ablations: mask-ratio, stages, distillation, range-masks, parity (glancing, averaged weights, learning rates),
+    frontier (autoregressive against refinement, depths of both stacks), schemes (starts, rejecters, replacements,
+    length candidates) and attention (where neighbours repeat each other). FOLDER keeps the networks, record.json,
+    recommendations.md and the figures; the same command goes on where an earlier one was stopped.
     """
     from experiments.claim import plain
     from experiments.cli.output import show_json
@@ -63,6 +72,7 @@ def ablate(
     from experiments.files import write_atomically, write_json
     from experiments.translation.ablations.figures import draw
     from experiments.translation.ablations.measuring import measure
+    from experiments.translation.ablations.recommendations import as_markdown
     from experiments.translation.ablations.text import read_text
     from experiments.translation.ablations.training import Networks, StudySettings
     from experiments.translation.ablations.variants import ABLATIONS
@@ -85,8 +95,13 @@ def ablate(
         click.echo(message, err=True)
 
     networks = Networks(folder, text, settings, say, training_progress, counting)
-    record = measure(networks, test, chosen, efforts, batch_size, lambda message: say(f"decoding: {message}"))
+    each = range(settings.seed, settings.seed + seeds)
+    record = measure(networks, test, chosen, each, efforts, batch_size, lambda message: say(f"decoding: {message}"))
+    record["command"] = " ".join(
+        ["gmlm t5 ablate FOLDER --data DATA", *(f"--{name.replace('_', '-')} {value}" for name, value in sizes.items())]
+    )
     write_json(folder / "record.json", record)
+    write_atomically(folder / "recommendations.md", as_markdown(record))
     for name, figure in draw(record).items():
         for kind in ("svg", "png"):
             write_atomically(folder / "figures" / f"{name}.{kind}", render(figure, kind))
@@ -99,27 +114,51 @@ def ablate(
 
 def _print(record: Mapping[str, Any]) -> None:
     from experiments.cli.output import show_table
-    from experiments.translation.quality import with_interval
+    from experiments.translation.ablations.recommendations import verdict
 
-    titles = ("steps", "passes", "BLEU", "± 95%", "p", "chrF", "stutter %", "ms")
-    for name, rows in record["quality"].items():
-        listed = []
-        for row in rows:
-            numbers = [f"{row['passes']:.1f}", f"{row['bleu']:.2f}", f"{row['half_width']:.2f}"]
-            numbers.append("" if row["p_value"] is None else f"{row['p_value']:.3f}")
-            numbers += [with_interval(row["chrf"], row["chrf_interval"])]
-            numbers += [f"{100 * row['stutter']:.2f}", f"{row['milliseconds']:.2f}"]
-            listed.append((row["model"], "" if row["steps"] is None else str(row["steps"]), *numbers))
-        show_table(("network" if name != "schemes" else "scheme", *titles), listed, right=titles, title=name)
-        click.echo(f"References: stutter {100 * rows[0]['reference_stutter']:.2f} %. {rows[0]['bleu_signature']}\n")
-    attention = record["attention"]
-    if attention is not None and attention["difference"] is not None:
-        error = attention["standard error"]
-        click.echo(
-            f"Self-attention of step 2: {attention['repeated']:.4f} between the {attention['repeated neighbours']} "
-            f"pairs of neighbours that step 1 made equal, {attention['other']:.4f} between others; difference within a "
-            f"sentence ({attention['sentences']} have both) {attention['difference']:+.4f}"
-            + ("." if error is None else f" (s.e. {error:.4f}).")
+    titles = ("steps", "passes", "BLEU", "95%", "chrF", "stutter %", "processor ms")
+    rows = [
+        (
+            cell["network"],
+            str(cell["seed"]),
+            cell["scheme"],
+            "" if cell["steps"] is None else str(cell["steps"]),
+            f"{cell['passes']:.1f}",
+            f"{cell['bleu']:.2f}",
+            "{:.2f}..{:.2f}".format(*cell["interval"]["bleu"]),
+            f"{cell['chrf']:.2f}",
+            f"{100 * cell['stutter']:.2f}",
+            f"{cell['processor_milliseconds']:.2f}",
         )
-    elif attention is not None:
-        click.echo("Self-attention of step 2: step 1 made no neighbours equal.")
+        for cell in record["cells"]
+    ]
+    show_table(("network", "seed", "scheme", *titles), rows, right=("seed", *titles))
+    reference = record["cells"][0]
+    click.echo(f"References: stutter {100 * reference['reference_stutter']:.2f} %. {reference['bleu_signature']}\n")
+    numbers = ("BLEU gained", "95%", "stutter % gained")
+    effects = [
+        (
+            entry["choice"],
+            f"{entry['bleu']['value']:+.2f}",
+            f"{entry['bleu']['low']:+.2f}..{entry['bleu']['high']:+.2f}",
+            f"{100 * entry['stutter']['value']:+.2f}",
+            entry["advice"],
+            verdict(entry),
+        )
+        for entry in record["effects"]
+    ]
+    show_table(("choice", *numbers, "the paper's advice", "verdict"), effects, right=numbers)
+    for found in record["attention"]:
+        click.echo(_attention_line(found))
+
+
+def _attention_line(found: Mapping[str, Any]) -> str:
+    """What the second step looks at, in one line."""
+    if found["difference"] is None:
+        return f"Self-attention of step 2, seed {found['seed']}: step 1 made no neighbours equal, or all of them."
+    error = "" if found["standard error"] is None else f" (s.e. {found['standard error']:.4f})"
+    return (
+        f"Self-attention of step 2, seed {found['seed']}: {found['repeated']:.4f} between the "
+        f"{found['repeated neighbours']} pairs of neighbours that step 1 made equal, {found['other']:.4f} between "
+        f"others; difference within a sentence ({found['sentences']} have both) {found['difference']:+.4f}{error}."
+    )

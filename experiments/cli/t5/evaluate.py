@@ -110,7 +110,7 @@ def evaluate(
             rescorer=rescorer,
             report=lambda text: click.echo(f"decoding {len(pairs.sources)} sentences: {text}", err=True),
         )
-        rows += [quality for quality, _ in found]
+        rows += [quality for quality, *_ in found]
     if log_samples is not None:
         logged = first_pairs(pairs, min(samples, len(pairs.sources)))
         lines = []

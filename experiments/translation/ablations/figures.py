@@ -1,56 +1,101 @@
-"""Figures of the study, from its record: quality and stutter against steps for each ablation, and the frontier."""
+"""Figures of the study, from its record: the effect of each choice, quality and stutter against steps, the frontier."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.translation.ablations.variants import VARIANTS
+from experiments.translation.ablations.recommendations import verdict
+from experiments.translation.ablations.variants import BASE, DECODING, MASK_PREDICT, SCHEMES, TRAINED, VARIANTS
 from experiments.translation.quality import draw_frontier
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Cells = Sequence[Mapping[str, Any]]
+
 
 def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
-    """A figure for each ablation that compares translations."""
-    return {
-        name: draw_frontier(rows) if name == "frontier" else draw_steps(rows)
-        for name, rows in record["quality"].items()
-    }
+    """The effects, and a figure for each ablation that compares translations."""
+    figures = {"effects": draw_effects(record["effects"])} if record["effects"] else {}
+    for ablation in record["ablations"]:
+        if ablation == "frontier":
+            # One seed: the lines of several would cross each other.
+            first = [cell for cell in record["cells"] if cell["seed"] == record["seeds"][0]]
+            rows = [
+                {**cell, "model": VARIANTS[cell["network"]].text}
+                for cell in first
+                if cell["network"] in TRAINED[ablation] and cell["scheme"] not in set(DECODING) - {MASK_PREDICT}
+            ]
+            figures[ablation] = draw_frontier(rows)
+        elif ablation == SCHEMES or ablation in TRAINED:
+            ways = [(BASE, scheme) for scheme in DECODING]
+            if ablation in TRAINED:
+                ways = [(name, MASK_PREDICT) for name in TRAINED[ablation]]
+            figures[ablation] = draw_steps(
+                {
+                    scheme if ablation == SCHEMES else VARIANTS[name].text: [
+                        cell for cell in record["cells"] if (cell["network"], cell["scheme"]) == (name, scheme)
+                    ]
+                    for name, scheme in ways
+                }
+            )
+    return figures
 
 
-def draw_steps(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """BLEU (bars: 95% of the bootstrap) and stutter against refinement steps; the line is the references' stutter."""
+def draw_steps(series: Mapping[str, Cells]) -> Figure:
+    """BLEU and stutter against refinement steps, means over seeds; bars are 95% intervals over sentences, likewise."""
     with style():
         figure, panels = new_figure(1, 2, width=9.6, height=3.8)
-        models = list(dict.fromkeys(row["model"] for row in rows))
-        for index, model in enumerate(models):
+        ticks = sorted({cell["steps"] for cells in series.values() for cell in cells})
+        for index, (label, cells) in enumerate(series.items()):
             # Beyond the last colour the first comes again, with other marks and dashes.
             other = index + index // len(COLOURS)
-            own = [row for row in rows if row["model"] == model]
             look: dict[str, Any] = {
                 "marker": MARKERS[other % len(MARKERS)],
                 "color": COLOURS[index % len(COLOURS)],
                 "linestyle": DASHES[other % len(DASHES)],
-                "label": VARIANTS[model].text if model in VARIANTS else model,
+                "label": label,
             }
+            by_step = [[cell for cell in cells if cell["steps"] == step] for step in ticks]
+            bleu, stutter = (
+                np.array([np.mean([cell[field] for cell in own]) for own in by_step]) for field in ("bleu", "stutter")
+            )
+            low, high = np.array([np.mean([cell["interval"]["bleu"] for cell in own], axis=0) for own in by_step]).T
             # Side by side, so that bars of equal scores can be told apart.
-            steps = [row["steps"] * 1.03 ** (index - (len(models) - 1) / 2) for row in own]
-            bars = [row["half_width"] for row in own]
-            panels[0].errorbar(steps, [row["bleu"] for row in own], yerr=bars, capsize=2, **look)
-            panels[1].plot(steps, [100 * row["stutter"] for row in own], **look)
+            places = np.array(ticks) * 1.03 ** (index - (len(series) - 1) / 2)
+            panels[0].errorbar(places, bleu, yerr=(bleu - low, high - bleu), capsize=2, **look)
+            panels[1].plot(places, 100 * stutter, **look)
+        reference = next(iter(series.values()))[0]["reference_stutter"]
         panels[0].set_ylabel("BLEU (bars: 95% over sentences)")
-        panels[1].axhline(
-            100 * rows[0]["reference_stutter"], color=COLOURS[7], linewidth=0.8, label="in the references"
-        )
+        panels[1].axhline(100 * reference, color=COLOURS[7], linewidth=0.8, label="in the references")
         panels[1].set_ylabel("neighbours that are equal (%)")
         panels[1].set_ylim(bottom=0)
-        ticks = sorted({row["steps"] for row in rows})
         for axes in panels:
             axes.set(xscale="log", xlabel="refinement steps")
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.minorticks_off()
         panels[1].legend()
+    return figure
+
+
+def draw_effects(effects: Cells) -> Figure:
+    """Each choice with the BLEU that it gains: mean over seeds with its interval over sentences, and each seed."""
+    with style():
+        figure, (axes,) = new_figure(width=8.0, height=1.2 + 0.3 * len(effects))
+        places = -np.arange(len(effects))
+        for place, entry in zip(places, effects, strict=True):
+            effect = entry["bleu"]
+            bars = [[effect["value"] - effect["low"]], [effect["high"] - effect["value"]]]
+            axes.errorbar(effect["value"], place, xerr=bars, fmt="o", color=COLOURS[0], capsize=2)
+            axes.plot(effect["seeds"], [place] * len(effect["seeds"]), "|", color=COLOURS[1], markersize=9)
+        axes.plot([], [], "o", color=COLOURS[0], label="mean over seeds, bar: 95% over sentences")
+        axes.plot([], [], "|", color=COLOURS[1], markersize=9, label="one seed of training")
+        axes.axvline(0, color=COLOURS[7], linewidth=0.8)
+        axes.set_yticks(places, [f"{entry['choice']} ({verdict(entry)})" for entry in effects])
+        axes.set_xlabel("BLEU gained by the choice that is named first")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.3, 1.0), ncols=2)
     return figure

@@ -1,135 +1,193 @@
 """What the networks of the study do on the test sentences, as plain data.
 
-text, settings, steps        what was studied
-networks    NAME -> text, steps, best step, validation (nats a token), seconds of training
-quality     ABLATION -> rows: the fields of `experiments.translation.quality.Quality`, with ``half_width`` of the
-            95% bootstrap interval of BLEU and ``p_value`` of the difference from the first row of as many steps
-attention   self-attention of the second step between neighbours that the first step made equal, and between others
+text, settings, seeds        what was studied
+sentences, left_out          test pairs, and those that were left out because a side is longer than in training
+networks    FOLDER -> text, seed, steps, best step, validation (nats a token), processor seconds of training
+cells       one for each network, seed, scheme and number of steps: the fields of
+            `experiments.translation.quality.Quality`, with 95% intervals over sentences
+effects     of each choice, see `experiments.translation.ablations.recommendations`
+attention   for each seed: self-attention of the second step between neighbours that the first step made equal, and
+            between others
 provenance  by what
+
+Translations are kept beside the networks as they are made, so that a stopped study goes on.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from experiments.files import read_json, write_json
 from experiments.provenance import provenance
+from experiments.translation.ablations.recommendations import Way, effects
 from experiments.translation.ablations.training import Networks
 from experiments.translation.ablations.variants import (
     ATTENTION,
     BASE,
     DECODING,
+    MASK_PREDICT,
     SCHEMES,
+    TEACHER,
     TRAINED,
     VARIANTS,
     networks_of,
 )
-from experiments.translation.quality import Quality, measure_quality
+from experiments.translation.quality import measure_quality
 
 if TYPE_CHECKING:
-    from simulators.t5.decoding.translation import Settings
+    from simulators.t5.decoding.paired_bootstrap import Scores
+    from simulators.t5.decoding.translation import Translator
     from simulators.t5.files.parallel_text import Pairs
     from simulators.t5.network.network import T5
 
 Say = Callable[[str], None]
 
-BOOTSTRAP = 1000
-"""Samples of the intervals."""
+DRAWS = 1000
+"""Of the bootstrap."""
+
+GREEDY = "greedy"
+"""Scheme of autoregressive networks."""
 
 
 def measure(
-    networks: Networks, test: Pairs, ablations: tuple[str, ...], steps: Sequence[int], rows: int, say: Say
+    networks: Networks,
+    test: Pairs,
+    ablations: tuple[str, ...],
+    seeds: Sequence[int],
+    steps: Sequence[int],
+    rows: int,
+    say: Say,
 ) -> dict[str, Any]:
     """Train what the ablations need, decode the test sentences and score them.
 
     Args:
         networks: of the study.
-        test: sentence pairs to decode.
+        test: sentence pairs to decode; those with longer sentences than the training are left out.
         ablations: names of `ABLATIONS`.
+        seeds: of the networks that refine.
         steps: numbers of refinement steps.
         rows: sentences at once.
         say: told what is being decoded.
 
     Raises:
-        InvalidInput: see `Networks` and `measure_quality`.
+        InvalidInput: no test sentence is short enough; see also `Networks` and `measure_quality`.
     """
+    from simulators.t5.decoding.paired_bootstrap import drawn_scores, drawn_weights, interval
+
     for name in networks_of(ablations):
-        networks(name)
-    decoded: dict[str, list[tuple[Quality, list[str]]]] = {}
-    quality: dict[str, list[dict[str, Any]]] = {}
-    for ablation in ablations:
-        if ablation == ATTENTION:
-            continue
-        found = []
-        for name, network, settings in _cases(networks, ablation):
-            if name not in decoded:
-                decoded[name] = list(
-                    measure_quality(
-                        name,
-                        network,
-                        networks.vocabulary,
-                        test,
-                        settings,
-                        steps,
-                        rows=rows,
-                        seed=networks.settings.seed,
-                        bootstrap=BOOTSTRAP,
-                        report=say,
-                    )
-                )
-            found += decoded[name]
-        say(f"{ablation}: bootstrap")
-        quality[ablation] = _compared(found, test.targets)
+        for seed in seeds:
+            networks(name, seed)
+    fitting = networks.fitting(test)
+    decoded = _Decoded(networks, fitting, steps, rows, say)
+    weights = drawn_weights(len(fitting.sources), DRAWS)
+    cells: list[dict[str, Any]] = []
+    scores: dict[Way, list[Scores]] = {}
+    for name, scheme in _ways(ablations):
+        own = seeds if VARIANTS[name].decoder == "refinement" else seeds[:1]
+        for seed in own:
+            for entry in decoded(name, scheme, seed):
+                found = drawn_scores(entry["texts"], entry["tokens"], fitting.targets, weights)
+                scores.setdefault(Way(name, scheme, entry["quality"]["steps"]), []).append(found)
+                bounds = {measure: list(interval(values)[1:]) for measure, values in found.items()}
+                cells.append({"network": name, "seed": seed, "scheme": scheme, **entry["quality"], "interval": bounds})
     return {
         "text": networks.text.fingerprint,
-        "sentences": len(test.sources),
+        "sentences": len(fitting.sources),
+        "left_out": len(test.sources) - len(fitting.sources),
         "settings": dataclasses.asdict(networks.settings),
-        "steps": list(steps),
+        "seeds": list(seeds),
+        "ablations": list(ablations),
         "networks": networks.trainings,
-        "quality": quality,
-        "attention": _attention(networks, test, rows) if ATTENTION in ablations else None,
+        "cells": cells,
+        "effects": effects(scores),
+        "attention": [_attention(networks, seed, fitting, rows) for seed in seeds] if ATTENTION in ablations else [],
         "provenance": provenance(),
     }
 
 
-def _cases(networks: Networks, ablation: str) -> Iterator[tuple[str, T5, Settings]]:
-    """Name, network and way to decode of each row of an ablation."""
-    from simulators.t5.decoding.autoregressive import GenerationSettings
+def _ways(ablations: Sequence[str]) -> list[tuple[str, str]]:
+    """Networks and how they are decoded, each once."""
+    found: dict[tuple[str, str], None] = {}
+    for ablation in ablations:
+        for name in TRAINED.get(ablation, (BASE,)):
+            found[name, MASK_PREDICT if VARIANTS[name].decoder == "refinement" else GREEDY] = None
+        if ablation == "stages":
+            # Only where every token is predicted again does the network see its own predictions.
+            found |= dict.fromkeys((name, "masks, all kept") for name in TRAINED[ablation])
+        if ablation == SCHEMES:
+            found |= dict.fromkeys((BASE, scheme) for scheme in DECODING)
+            found[TEACHER, GREEDY] = None
+    return list(found)
 
-    if ablation == SCHEMES:
-        for name, scheme in DECODING.items():
-            yield name, networks(BASE), scheme
-        return
-    for name in TRAINED[ablation]:
-        if VARIANTS[name].decoder == "autoregressive":
-            yield name, networks(name), GenerationSettings(max_length=networks.settings.max_length)
+
+class _Decoded:
+    """Translations of the test sentences, kept in the study's folder as they are made."""
+
+    def __init__(self, networks: Networks, test: Pairs, steps: Sequence[int], rows: int, say: Say) -> None:
+        self._networks, self._test, self._steps, self._rows, self._say = networks, test, steps, rows, say
+        self._translators: dict[Any, Translator] = {}
+        digest = hashlib.sha256("\n".join([*test.sources, *test.targets]).encode()).hexdigest()[:16]
+        self._identity = {"test": digest, "rows": rows}
+
+    def __call__(self, name: str, scheme: str, seed: int) -> list[dict[str, Any]]:
+        """Quality, tokens and texts of each number of steps, of one for an autoregressive network."""
+        place = self._networks.place(name, seed)
+        path = place / "decoded" / f"{re.sub('[^a-z0-9]+', '-', scheme)}.json"
+        steps = list(self._steps) if VARIANTS[name].decoder == "refinement" else [None]
+        identity = self._identity | {"scheme": scheme, "steps": steps}
+        there = read_json(path)
+        if isinstance(there, dict) and there.get("identity") == identity:
+            return list(there["found"])
+        found = list(self._decode(place.name, self._networks(name, seed), scheme))
+        write_json(path, {"identity": identity, "found": found})
+        return found
+
+    def _decode(self, label: str, network: T5, scheme: str) -> Iterator[dict[str, Any]]:
+        from simulators.t5.decoding.autoregressive import GenerationSettings
+        from simulators.t5.decoding.rescoring import Rescorer
+        from simulators.t5.decoding.translation import Settings, Translator
+
+        rescorer = None
+        if scheme == GREEDY:
+            settings: Settings = GenerationSettings(max_length=network.config.max_target_length)
         else:
-            yield name, networks(name), next(iter(DECODING.values()))
+            settings = DECODING[scheme].of(network.config)
+            rescorer = Rescorer(self._networks(TEACHER)) if DECODING[scheme].rescored else None
+        key = (network.config, scheme)
+        if key not in self._translators:
+            seed = self._networks.settings.seed
+            self._translators[key] = Translator(network, settings, self._rows, seed, timed=True, rescorer=rescorer)
+        for quality, targets, texts in measure_quality(
+            f"{label}, {scheme}",
+            network,
+            self._networks.vocabulary,
+            self._test,
+            settings,
+            self._steps,
+            report=self._say,
+            translator=self._translators[key],
+        ):
+            yield {
+                "quality": dataclasses.asdict(quality),
+                "tokens": [target.tokens for target in targets],
+                "texts": texts,
+            }
 
 
-def _compared(found: Sequence[tuple[Quality, list[str]]], references: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows with the bootstrap of each number of steps, the first of them as its baseline."""
-    from simulators.t5.decoding.evaluation import PairedBleu, paired_bleu
-
-    bootstrap: dict[int, PairedBleu] = {}
-    for steps in dict.fromkeys(quality.steps for quality, _ in found):
-        same = [index for index, (quality, _) in enumerate(found) if quality.steps == steps]
-        texts = [found[index][1] for index in same]
-        bootstrap |= dict(zip(same, paired_bleu(texts[0], texts[1:], references), strict=True))
-    return [dataclasses.asdict(quality) | bootstrap[index]._asdict() for index, (quality, _) in enumerate(found)]
-
-
-def _attention(networks: Networks, test: Pairs, rows: int) -> dict[str, Any]:
+def _attention(networks: Networks, seed: int, test: Pairs, rows: int) -> dict[str, Any]:
     """Means over neighbours, and the mean difference within sentences that have both kinds, with its standard error."""
     from simulators.t5.decoding.position_laws import neighbour_attention
     from simulators.t5.decoding.refinement import RefinementDecoder
     from simulators.t5.decoding.settings import RefinementSettings
     from simulators.t5.network.batches import source_batch
 
-    network = networks(BASE)
+    network = networks(BASE, seed)
     decoder = RefinementDecoder(network, RefinementSettings(steps=1))
     sources = sorted(networks.vocabulary.encode(test.sources), key=len)
     repeated: list[float] = []
@@ -148,6 +206,7 @@ def _attention(networks: Networks, test: Pairs, rows: int) -> dict[str, Any]:
             if here.any() and (there & ~here).any():
                 differences.append(float(values[here].mean() - values[there & ~here].mean()))
     return {
+        "seed": seed,
         "repeated": float(np.mean(repeated)) if repeated else None,
         "other": float(np.mean(other)) if other else None,
         "repeated neighbours": len(repeated),

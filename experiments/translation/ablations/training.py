@@ -2,13 +2,14 @@
 
 study.json      what the study is of: text, sizes, lengths of training; another study is refused
 vocabulary/     joint pieces of the training text
-distilled.tsv   training sources with the teacher's translations
-NAME/           checkpoint and snapshot of a variant
+greedy.tsv, beam.tsv    training sources with the teacher's translations
+NAME/, NAME-SEED/       checkpoint and snapshot of a variant that is trained once, and of one that is with each seed
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,19 @@ from experiments.translation.ablations.variants import TEACHER, VARIANTS
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from simulators.t5.files.parallel_text import Pairs
     from simulators.t5.files.vocabulary import Vocabulary
     from simulators.t5.network.network import T5
     from simulators.t5.training.corpus import Corpus
     from simulators.t5.training.loop import Report
 
-STUDY, VOCABULARY, DISTILLED = "study.json", "vocabulary", "distilled.tsv"
+STUDY, VOCABULARY, TRAINING = "study.json", "vocabulary", "processor.json"
+
+BEAMS = 4
+"""Of beam translations."""
+
+CHECKS = 5
+"""Validations of a training."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,8 @@ class StudySettings:
         width, layers: of every network; the feed-forward layers are twice as wide, heads have 32 units.
         teacher_steps, steps: optimiser steps of networks that start at random, and of those that do not.
         batch_tokens: padded target tokens of a step.
-        learning_rate: the largest one, relative to parameters; half of it where training starts from a network.
-        seed: of weights, order and noise.
+        learning_rate: the largest one, relative to parameters, where training starts at random.
+        seed: the first, of weights, order and noise.
     """
 
     pieces: int = 4096
@@ -117,7 +125,7 @@ class Networks:
         return found
 
     def _corpus(self, name: str) -> Corpus:
-        """ "references", "teacher" (distilled) or "validation", tokenised once."""
+        """What to train on, or "validation", tokenised once."""
         from simulators.t5.files.parallel_text import read_pairs
         from simulators.t5.training.corpus import make_corpus
 
@@ -127,29 +135,39 @@ class Networks:
             elif name == "validation":
                 pairs = self.text.valid
             else:
-                pairs = read_pairs(self._distilled())
+                pairs = read_pairs(self._distilled(name, BEAMS if name == "beam" else 1))
             self._corpora[name] = make_corpus(pairs, self.vocabulary, self.settings.max_length)
         return self._corpora[name]
 
-    def _distilled(self) -> Path:
+    def fitting(self, pairs: Pairs) -> Pairs:
+        """The pairs without a sentence that is longer than those of the training."""
+        sides = (self.vocabulary.encode(pairs.sources), self.vocabulary.encode(pairs.targets))
+        kept = [
+            number
+            for number, rows in enumerate(zip(*sides, strict=True))
+            if max(map(len, rows)) <= self.settings.max_length
+        ]
+        return pairs._replace(sources=[pairs.sources[i] for i in kept], targets=[pairs.targets[i] for i in kept])
+
+    def _distilled(self, name: str, beams: int) -> Path:
         """The file of the teacher's translations."""
         from simulators.t5.decoding.autoregressive import GenerationSettings
         from simulators.t5.decoding.translation import Translator
         from simulators.t5.training.distillation import distil
 
-        place = self.folder / DISTILLED
+        place = self.folder / f"{name}.tsv"
         if not place.exists():
             # One token less than a target may have: what never ends must still get its EOS.
-            settings = GenerationSettings(max_length=self.settings.max_length - 1)
+            settings = GenerationSettings(max_length=self.settings.max_length - 1, beams=beams)
             translator = Translator(self(TEACHER), settings)
-            with self._count("distilling") as report:
+            with self._count(f"distilling, {name}") as report:
                 found = distil(
                     translator,
                     self.vocabulary,
                     self.text.train.sources,
                     place,
                     longest=self.settings.max_length,
-                    teacher={"study": self.text.fingerprint},
+                    teacher={"study": self.text.fingerprint, "beams": beams},
                     report=report,
                 )
             if not found.pairs:
@@ -159,8 +177,16 @@ class Networks:
                 )
         return place
 
-    def __call__(self, name: str) -> T5:
+    def place(self, name: str, seed: int) -> Path:
+        """The folder of a network; those that do not refine are trained with the first seed only."""
+        return self.folder / (name if VARIANTS[name].decoder == "autoregressive" else f"{name}-{seed}")
+
+    def __call__(self, name: str, seed: int | None = None) -> T5:
         """The trained network of a variant.
+
+        Args:
+            name: of `VARIANTS`.
+            seed: of a network that refines; by default the first.
 
         Raises:
             InvalidInput: see `simulators.t5.training.loop.fit`.
@@ -168,14 +194,18 @@ class Networks:
         """
         from simulators.t5.training.loop import fit, read_history
 
-        if name in self._ready:
-            return self._ready[name]
         variant = VARIANTS[name]
-        network = self._first(name)
-        corpus = self._corpus("teacher" if variant.distilled else "references")
+        if seed is None or variant.decoder == "autoregressive":
+            seed = self.settings.seed
+        folder = self.place(name, seed)
+        if folder.name in self._ready:
+            return self._ready[folder.name]
+        network = self._first(name, seed)
+        corpus = self._corpus(variant.data)
         validation = self._corpus("validation")
-        settings = self._training(name)
-        self._say(f"{name}: {variant.text}, {settings.steps} steps")
+        settings = self._training(name, seed)
+        self._say(f"{folder.name}: {variant.text}, {settings.steps} steps")
+        before = time.process_time()
         with self._watch(settings.steps) as report:
             watched: Report = report
             run = fit(
@@ -183,25 +213,30 @@ class Networks:
                 corpus,
                 settings,
                 validation=validation,
-                folder=self.folder / name,
-                check_every=max(settings.steps // 10, 1),
+                folder=folder,
+                check_every=max(settings.steps // CHECKS, 1),
                 report=watched,
                 description={"variant": dataclasses.asdict(variant), "vocabulary": self.vocabulary.fingerprint},
             )
-        self.vocabulary.save(self.folder / name)
-        history = read_history(self.folder / name)
+        spent = time.process_time() - before
+        self.vocabulary.save(folder)
+        history = read_history(folder)
         best = next(entry for entry in history if entry.step == run.best_step)
-        self.trainings[name] = {
+        if run.started_at == 0:
+            write_json(folder / TRAINING, {"processor_seconds": spent})
+        self.trainings[folder.name] = {
             "text": variant.text,
+            "seed": seed,
             "steps": settings.steps,
             "best step": run.best_step,
             "validation": best.validation,
-            "seconds": history[-1].seconds,
+            # Of one run from the first step to the last; what was interrupted has none.
+            "processor_seconds": (read_json(folder / TRAINING) or {}).get("processor_seconds"),
         }
-        self._ready[name] = network
+        self._ready[folder.name] = network
         return network
 
-    def _first(self, name: str) -> T5:
+    def _first(self, name: str, seed: int) -> T5:
         """The network of a variant before training."""
         from simulators.t5.files.checkpoints import adapt
         from simulators.t5.network.config import T5Config
@@ -209,23 +244,31 @@ class Networks:
 
         variant, settings = VARIANTS[name], self.settings
         if variant.origin is not None:
-            return adapt(self(variant.origin), settings.seed, length_predictor="token", learned_rejecter=True)
+            return adapt(
+                self(variant.origin),
+                seed,
+                length_predictor="token",
+                learned_rejecter=True,
+                range_masks=variant.range_masks,
+                positional_attention=variant.range_masks,
+            )
+        encoder, decoder = variant.layers(settings.layers)
         config = T5Config(
             vocab_size=self.vocabulary.size,
             d_model=settings.width,
             d_kv=32,
             d_ff=2 * settings.width,
-            num_layers=settings.layers,
-            num_decoder_layers=1 if variant.shallow else settings.layers,
+            num_layers=encoder,
+            num_decoder_layers=decoder,
             num_heads=settings.width // 32,
             tied=True,
             scale_decoder_outputs=True,
             decoder=variant.decoder,
             max_target_length=settings.max_length,
         )
-        return fresh_network(config, settings.seed)
+        return fresh_network(config, seed)
 
-    def _training(self, name: str) -> Any:
+    def _training(self, name: str, seed: int) -> Any:
         """How a variant is trained."""
         from simulators.t5.training.settings import (
             NoiseSettings,
@@ -235,14 +278,18 @@ class Networks:
         )
 
         variant, settings = VARIANTS[name], self.settings
-        fresh = variant.origin is None
-        steps = settings.teacher_steps if fresh else settings.steps
+        steps = settings.teacher_steps if variant.origin is None else settings.steps
         return TrainingSettings(
             steps=steps,
             batch_tokens=settings.batch_tokens,
             optimiser=OptimiserSettings(
-                learning_rate=settings.learning_rate * (1 if fresh else 0.5), warmup_steps=max(steps // 20, 1)
+                learning_rate=settings.learning_rate * variant.rate, warmup_steps=max(steps // 20, 1)
             ),
-            objective=ObjectiveSettings(stages=variant.stages, noise=NoiseSettings(variant.density)),
-            seed=settings.seed,
+            objective=ObjectiveSettings(
+                stages=variant.stages,
+                noise=NoiseSettings(variant.density, variant.correct, variant.random),
+                glancing=variant.glancing,
+            ),
+            average=variant.average,
+            seed=seed,
         )

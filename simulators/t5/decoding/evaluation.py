@@ -9,15 +9,13 @@
   parallel decoding (Gu et al. 2018, arXiv:1711.02281). Languages stutter by themselves ("that that"), so that the
   rate of the references belongs beside it.
 - *Length error*: mean over sentences of |tokens of the output - tokens of the reference|.
-- *Paired bootstrap* (Koehn 2004): how much of a difference of BLEU the choice of test sentences explains. It knows
-  nothing of how another seed of training would have come out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -81,47 +79,6 @@ def _bootstrap(
     found = PairedTest(named, metrics, [list(references)], test_type="bs", n_samples=samples)()[1]
     # Its columns are the names of the systems and then the metrics, in order, under names of its own.
     return dict(zip(metrics, map(list, list(found.values())[1:]), strict=True))
-
-
-class PairedBleu(NamedTuple):
-    """Bootstrap of BLEU over the test sentences.
-
-    Attributes:
-        half_width: half of the 95% interval.
-        p_value: how often sentences drawn anew would make so large a difference from the baseline where there is none;
-            None for the baseline itself.
-    """
-
-    half_width: float
-    p_value: float | None
-
-
-def paired_bleu(
-    baseline: Sequence[str],
-    others: Sequence[Sequence[str]],
-    references: Sequence[str],
-    tokenizer: str = "13a",
-    samples: int = 1000,
-) -> list[PairedBleu]:
-    """Bootstrap of the baseline's BLEU and of the others' against it, in this order; sacrebleu's own, its fixed seed.
-
-    Raises:
-        InvalidInput: no sentence, or unequal counts.
-    """
-    from sacrebleu.metrics import BLEU
-
-    for hypotheses in (baseline, *others):
-        _require_pairs("hypotheses", len(hypotheses), len(references))
-    # sacrebleu compares by name and wants another system, so that a lone baseline is compared with itself.
-    systems = (baseline, *(others or (baseline,)))
-    metrics = {"bleu": BLEU(tokenize=tokenizer)}
-    found = _bootstrap(systems, references, metrics, samples)["bleu"][: 1 + len(others)]
-    result = [PairedBleu(float(found[0].ci), None)]
-    for system, entry in zip(others, found[1:], strict=True):
-        # It counts differences beyond the measured one, and none is where all of them are 0.
-        equal = list(system) == list(baseline)
-        result.append(PairedBleu(float(entry.ci), 1.0 if equal else float(entry.p_value)))
-    return result
 
 
 def stutter_rate(sentences: Sequence[Sequence[int]]) -> float:

@@ -72,7 +72,8 @@ class Translator:
         rescorer: chooses among the hypotheses of refinement.
 
     Attributes:
-        seconds: spent on decoding so far, without compilation; only where timed.
+        seconds, processor_seconds: spent on decoding so far, on the clock and by all processor cores, without
+            compilation; only where timed.
 
     Raises:
         InvalidInput: settings that the network cannot follow, or a rescorer where there is one hypothesis.
@@ -91,10 +92,18 @@ class Translator:
             raise InvalidInput("rows", rows, "at least 1 is needed")
         self.config = network.config
         self.rows = rows
-        self.seconds = 0.0
+        self.seconds = self.processor_seconds = 0.0
         self._timed = timed
         self._key = jax.random.key(seed)
         self._decoder = make_decoder(network, settings, rescorer)
+
+    def load(self, network: T5) -> None:
+        """Take the weights of another network of the same configuration; nothing is compiled again.
+
+        Raises:
+            InvalidInput: another configuration.
+        """
+        self._decoder.load(network)
 
     def __call__(
         self,
@@ -138,13 +147,14 @@ class Translator:
         self, sources: list[Sequence[int]], lengths: list[int] | None, numbers: np.ndarray, steps: int | None
     ) -> list[Target]:
         known = self._decoder.traces
-        clock = time.perf_counter()
+        clock, processor = time.perf_counter(), time.process_time()
         found = self._run(sources, lengths, numbers, steps)
         if self._timed:
             if self._decoder.traces > known:
-                clock = time.perf_counter()
+                clock, processor = time.perf_counter(), time.process_time()
                 found = self._run(sources, lengths, numbers, steps)
             self.seconds += time.perf_counter() - clock
+            self.processor_seconds += time.process_time() - processor
         return found
 
     def _run(

@@ -7,6 +7,9 @@ nothing.
 
 With several devices the rows of a batch are spread over them and the parameters are copied to each.
 
+With an ``average`` a, the running mean m <- a m + (1 - a) w of the weights w is what is validated and kept; after t
+steps a is (1 + t) / (10 + t) at most, so that the first weights are soon forgotten.
+
 A training folder is a checkpoint folder (`simulators.t5.files.checkpoints`) of the best weights so far, by
 validation, with the snapshot beside them.
 
@@ -36,7 +39,7 @@ from simulators.t5.files.checkpoints import save_checkpoint
 from simulators.t5.network.network import T5
 from simulators.t5.training.corpus import Batch, Batches, Corpus
 from simulators.t5.training.objective import Losses
-from simulators.t5.training.programs import Leaves, programs, structure
+from simulators.t5.training.programs import Leaves, moved_mean, programs, structure
 from simulators.t5.training.settings import TrainingSettings
 from theory.errors import InvalidInput
 
@@ -195,6 +198,7 @@ class _Training:
         self._pending: list[Losses] = []
         self._tokens = 0
         self._clock, self._seconds = time.perf_counter(), 0.0
+        self._mean: Leaves | None = [jnp.copy(leaf) for leaf in self._leaves] if settings.average else None
         self._best: Leaves = [jnp.copy(leaf) for leaf in self._leaves]
         self._best_value = math.inf
         self.step = self.best_step = 0
@@ -227,6 +231,9 @@ class _Training:
         batch = self._batches(self.step)
         gradient, found = self._programs.gradient(self._leaves, self._put(batch), key)
         self._leaves, self._moments = self._programs.update(self._leaves, self._moments, gradient)
+        if self._mean is not None:
+            decay = min(self._settings.average, (1 + self.step) / (10 + self.step))
+            self._mean = moved_mean(self._mean, self._leaves, decay)
         self._pending.append(found)
         if len(self._pending) > AHEAD:
             # Steps that are queued cannot be interrupted and hold their batches.
@@ -260,16 +267,21 @@ class _Training:
         if validate and (entry.validation is None or entry.validation < self._best_value):
             self.best_step = self.step
             self._best_value = math.inf if entry.validation is None else entry.validation
-            self._best = [jnp.copy(leaf) for leaf in self._leaves]
+            self._best = [jnp.copy(leaf) for leaf in self._kept]
         self._clock = time.perf_counter()
         return entry
+
+    @property
+    def _kept(self) -> Leaves:
+        """What is validated and kept: the weights, or their running mean."""
+        return self._leaves if self._mean is None else self._mean
 
     def validate(self) -> float:
         """-ln p of a gold token of the validation corpus under the present weights."""
         total = weight = 0.0
         for number, batch in enumerate(self._validation or ()):
             key = jax.random.fold_in(self._key, number)
-            found = jax.device_get(self._programs.losses(self._leaves, self._put(batch), key))
+            found = jax.device_get(self._programs.losses(self._kept, self._put(batch), key))
             total += float(found.nll) * float(found.weight)
             weight += float(found.weight)
         return total / weight
@@ -280,7 +292,8 @@ class _Training:
         return nnx.merge(structure(self._config), jax.tree.unflatten(self._form, leaves))
 
     def _tree(self) -> dict[str, Any]:
-        return {"parameters": self._leaves, "moments": self._moments, "best": self._best}
+        tree = {"parameters": self._leaves, "moments": self._moments, "best": self._best}
+        return tree if self._mean is None else tree | {"mean": self._mean}
 
     def save(self, path: Path, identity: dict[str, Any]) -> None:
         """Write the snapshot."""
@@ -299,6 +312,7 @@ class _Training:
         tree, plain = load_snapshot(path, self._tree())
         placed = jax.device_put(tree, NamedSharding(self._rows.mesh, PartitionSpec()))
         self._leaves, self._moments, self._best = placed["parameters"], placed["moments"], placed["best"]
+        self._mean = placed.get("mean")
         self.step, self.best_step, self._seconds = plain["step"], plain["best_step"], plain["seconds"]
         self._best_value = math.inf if plain["best_value"] is None else plain["best_value"]
         self.history = [Entry(**entry) for entry in plain["history"]]

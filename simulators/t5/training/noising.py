@@ -40,14 +40,15 @@ def open_positions(target: jax.Array, config: T5Config) -> jax.Array:
     return (target != config.pad_token_id) & (target != config.eos_token_id)
 
 
-def noise(key: jax.Array, target: jax.Array, config: T5Config, settings: NoiseSettings) -> Noised:
-    """Noise targets [B, L]; the same key gives the same noise."""
+def noise(
+    key: jax.Array, target: jax.Array, config: T5Config, settings: NoiseSettings, density: jax.Array | None = None
+) -> Noised:
+    """Noise targets [B, L]; the same key gives the same noise. ``density`` [B, 1]: of each target, where given."""
     batch, length = target.shape
     density_key, noise_key, kind_key, piece_key = jax.random.split(key, 4)
-    if settings.density is None:
-        density = jax.random.uniform(density_key, (batch, 1))
-    else:
-        density = jnp.full((batch, 1), settings.density)
+    if density is None:
+        fixed = settings.density
+        density = jax.random.uniform(density_key, (batch, 1)) if fixed is None else jnp.full((batch, 1), fixed)
     noised = (jax.random.uniform(noise_key, target.shape) < density) & open_positions(target, config)
     kind = jax.random.uniform(kind_key, target.shape)
     masked = noised & (kind >= settings.correct + settings.random)

@@ -15,7 +15,10 @@ the target, EOS included, has weight. A *refinement* decoder sees the noised tar
 | mask | every token that became a mask (of any kind), and EOS |
 
 With two stages, stage 1 sees the predictions of stage 0 (the most likely pieces; EOS and padding stay where they are
-and are never predicted), without gradient through them, and all tokens have weight. The length loss (in the
+and are never predicted), without gradient through them, and all tokens have weight. With *glancing* (Qian et al. 2021,
+arXiv:2008.07905) the network first predicts from masks alone, without gradient; where it gets d of n tokens wrong, each
+token is shown with probability lambda d / n, so that easy targets are noised almost whole and hard ones less. (The
+original shows exactly round(lambda d) tokens; here that is the mean.) The length loss (in the
 predictor's own unit) and the rejecter loss (binary cross-entropy of "this prediction is right", at the positions
 before EOS) are added with weights. Follows Li et al. 2024 (arXiv:2407.21046); unlike the released code, stage 1 never
 sees predictions at padding, and range masks have weight under "mask".
@@ -35,9 +38,10 @@ from simulators.t5.decoding.predictions import forbid
 from simulators.t5.decoding.sampling import argmax
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.layers import NO_DROPOUT, Dropout
+from simulators.t5.network.lengths import Encoded
 from simulators.t5.network.network import T5
 from simulators.t5.training.noising import Noised, noise, open_positions
-from simulators.t5.training.settings import ObjectiveSettings
+from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings
 
 
 class Losses(NamedTuple):
@@ -90,7 +94,8 @@ def _refinement_losses(
     encoded = network.encode(source, dropout)
     real = target != config.pad_token_id
     is_open = open_positions(target, config)
-    noised = noise(key, target, config, settings.noise)
+    density = glanced_density(network, target, encoded, settings.glancing) if settings.glancing else None
+    noised = noise(key, target, config, settings.noise, density)
     total = jnp.zeros(())
     rejecter = jnp.zeros(())
     tokens, weights = noised.tokens, stage_weights(noised, target, config, settings.weighting)
@@ -113,6 +118,24 @@ def _refinement_losses(
         length = _mean(network.length_head.loss(encoded, real.sum(axis=1)), real[:, 0])
     total = total + settings.length_weight * length + settings.rejecter_weight * rejecter
     return Losses(total, nll, length, rejecter, weights.sum())
+
+
+def glanced_density(network: T5, target: jax.Array, encoded: Encoded, ratio: float) -> jax.Array:
+    """1 - ratio * share of a target that is predicted wrongly from masks alone: its noise density, [B, 1]; no gradient.
+
+    Args:
+        network: with a refinement decoder.
+        target: ids [B, L].
+        encoded: its sources.
+        ratio: lambda.
+    """
+    config = network.config
+    everything = NoiseSettings(1.0, correct=0.0, random=0.0)
+    masks = noise(jax.random.key(0), target, config, everything).tokens
+    logits = jax.lax.stop_gradient(network.logits(network.decode(masks, encoded)))
+    is_open = open_positions(target, config)
+    wrong = (predicted_tokens(logits, target, config) != target) & is_open
+    return 1 - ratio * wrong.sum(axis=1, keepdims=True) / jnp.maximum(is_open.sum(axis=1, keepdims=True), 1)
 
 
 def stage_weights(noised: Noised, target: jax.Array, config: T5Config, weighting: str) -> jax.Array:

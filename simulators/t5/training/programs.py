@@ -6,7 +6,7 @@ Legend: ``B`` batch, ``S``, ``L`` lengths of source and target.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -80,6 +80,12 @@ def programs(config: T5Config, objective: ObjectiveSettings, optimiser: Optimise
         update=jax.jit(update, donate_argnums=(0, 1)),
         losses=jax.jit(lambda leaves, batch, key: losses_of(leaves, batch, key, NO_DROPOUT), compiler_options=options),
     )
+
+
+@partial(jax.jit, donate_argnums=0)
+def moved_mean(mean: Leaves, leaves: Leaves, decay: float) -> Leaves:
+    """The running mean of the weights after one more step."""
+    return [decay * old + (1 - decay) * new for old, new in zip(mean, leaves, strict=True)]
 
 
 def structure(config: T5Config) -> nnx.GraphDef[T5]:

@@ -66,6 +66,7 @@ class ObjectiveSettings:
     weighting: str = parameter("noise", "positions with weight in the first stage", choices=WEIGHTINGS)
     stages: int = parameter(1, "2: also train on the network's own predictions")
     noise: NoiseSettings = field(default_factory=NoiseSettings)
+    glancing: float = parameter(0.0, "lambda of glancing sampling; 0: none")
     label_smoothing: float = parameter(0.1, "mass that each label gives to all pieces alike")
     z_loss: float = parameter(0.0, "weight of the squared log-normaliser")
     length_weight: float = parameter(0.1, "of the length loss of refinement")
@@ -76,6 +77,10 @@ class ObjectiveSettings:
             raise InvalidInput("weighting", self.weighting, f"one of {', '.join(WEIGHTINGS)}")
         if self.stages not in (1, 2):
             raise InvalidInput("stages", self.stages, "1 or 2")
+        if not 0 <= self.glancing <= 1:
+            raise InvalidInput("glancing", self.glancing, "a number in [0, 1] is needed")
+        if self.glancing and self.noise.density is not None:
+            raise InvalidInput("glancing", self.glancing, "the noise density must be uniform: glancing chooses it")
         if not 0 <= self.label_smoothing < 1:
             raise InvalidInput("label_smoothing", self.label_smoothing, "a number in [0, 1) is needed")
         for name in ("z_loss", "length_weight", "rejecter_weight"):
@@ -96,9 +101,12 @@ class TrainingSettings:
     batch_tokens: int = parameter(4096, "padded target tokens of a step")
     optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
     objective: ObjectiveSettings = field(default_factory=ObjectiveSettings)
+    average: float = parameter(0.0, "decay of a running mean of the weights, which is what is kept; 0: none")
     seed: int = parameter(0, "of the order, the noise and dropout")
 
     def __post_init__(self) -> None:
         for name, lowest in (("steps", 1), ("batch_tokens", 1), ("seed", 0)):
             if getattr(self, name) < lowest:
                 raise InvalidInput(name, getattr(self, name), f"at least {lowest} is needed")
+        if not 0 <= self.average < 1:
+            raise InvalidInput("average", self.average, "a number in [0, 1) is needed")

@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.decoding.speed_quality import BenchmarkParameters
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, differences, headline, new_figure, style
 from theory.decoding.enumeration import decode, divergences
 from theory.decoding.registry import parse
 from theory.decoding.rule import Rule
@@ -101,7 +101,22 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         "pairs": pairs,
         "sites": parameters.sites,
     }
-    return Findings(_checks(data), _table(data), data)
+    return Findings(_checks(data), _table(data), data, _learned(data))
+
+
+def _learned(data: Mapping[str, Any]) -> str:
+    exact = max(0.0, *(error for text in REVEALED_ONLY for error in data["errors"][text]))
+    biased = {text: max(data["errors"][text]) for text in DRAWN_FIRST}
+    least, most = (choose(biased, key=lambda text: biased[text]) for choose in (min, max))
+    blocks = np.array(data["blocks"]).max(axis=1)
+    noises = np.array(data["noises"]).max(axis=1)
+    return (
+        f"With one token a call {len(REVEALED_ONLY)} rules that choose the site first miss p by at most {exact:.1g} "
+        f"nats; {len(DRAWN_FIRST)} that look at drawn tokens miss their worst law by {biased[least]:.2g} ({least}) to "
+        f"{biased[most]:.2g} nats ({most}). The worst bias of llada goes from {max(blocks[0], 0.0):.1g} in blocks "
+        f"of one site to {blocks[-1]:.2g} in one block, that of maskgit from {noises[0]:.2g} without noise to "
+        f"{noises[-1]:.2g} at τ = {NOISES[-1]:g}."
+    )
 
 
 def _series(laws: Sequence[JointLaw], models: Sequence[KnownLaw], texts: Sequence[str]) -> list[list[float]]:
@@ -246,6 +261,12 @@ def draw_rules(data: Mapping[str, Any]) -> Figure:
             xlabel="KL from p to the output law (nats), one token a call",
             title=f"N = {data['sites']}; above the dotted line: rules that look at revealed tokens only",
         )
+        least = min(max(data["errors"][text]) for text in DRAWN_FIRST)
+        headline(
+            figure,
+            f"One token a call: rounding where the site is chosen first, {least:.2g} nats or more on some law where "
+            "drawn tokens choose it",
+        )
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
@@ -254,18 +275,16 @@ def draw_bias(data: Mapping[str, Any]) -> Figure:
     """The closed form for two sites; the bias by block and by noise."""
     with style():
         figure, (left, middle, right) = new_figure(1, 3, width=11.0, height=3.8)
-        left.plot([0, 1], [0, 1], "-", color="grey", label="predicted: equality")
-        for index, text in enumerate(dict.fromkeys(data["pairs"]["rule"])):
+        groups = {}
+        for text in dict.fromkeys(data["pairs"]["rule"]):
             chosen = [place for place, rule in enumerate(data["pairs"]["rule"]) if rule == text]
-            left.plot(
-                np.array([data["pairs"]["closed"][place] for place in chosen]).ravel(),
-                np.array([data["pairs"]["enumerated"][place] for place in chosen]).ravel(),
-                MARKERS[index],
-                color=COLOURS[index + 1],
-                fillstyle="none",
-                label=text,
+            closed, enumerated = (
+                np.array([data["pairs"][name][place] for place in chosen], dtype=float).ravel()
+                for name in ("closed", "enumerated")
             )
-        left.set(xlabel="q(x), closed form", ylabel="q(x), enumerated", title="two sites, random laws")
+            groups[text] = (closed, enumerated, closed)
+        differences(left, groups, PAIR_ROUNDING, "probability")
+        left.set(xlabel="q(x), closed form", title="two sites: enumerated law")
         left.legend()
         widths = range(1, len(data["blocks"]) + 1)
         for index, name in enumerate(data["laws"]):
@@ -284,6 +303,9 @@ def draw_bias(data: Mapping[str, Any]) -> Figure:
         right.minorticks_off()
         right.set_yscale("log")
         figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        headline(
+            figure, "The bias of choosing among drawn tokens grows with the block and falls with noise in the choice"
+        )
     return figure
 
 
@@ -315,7 +337,7 @@ CLAIM = Claim(
         ),
         FigureSpec(
             "bias",
-            "Left: output probabilities of two sites, enumerated (markers) against the closed form (line). Middle and "
+            "Left: output probabilities of two sites, enumerated less the closed form (line: rounding). Middle and "
             "right: the measured bias of choosing among drawn candidates grows with the block and falls with noise.",
             draw_bias,
         ),

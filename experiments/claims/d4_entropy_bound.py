@@ -12,7 +12,7 @@ from experiments.chains.model_spec import ModelSpec
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.decoding.estimates import half_width
 from experiments.decoding.laws import AT_LENGTH
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import headline, logarithmic, marks, new_figure, style
 from theory.decoding.known_sequence import KnownSequence
 from theory.decoding.replay import replay
 from theory.decoding.rule import Setting
@@ -23,6 +23,9 @@ from theory.states import all_sequences
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SMALLEST_DRAWN = 1e-7
+"""Nats at or below which a mark is drawn as zero."""
 
 ROUNDING = 1e-9
 """Nats of a whole sequence that are taken for rounding."""
@@ -78,7 +81,20 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             columns["bound"].append(gamma * columns["calls"][-1])
     table = [list(row) for row in zip(*columns.values(), strict=True)]
     titles = ["law", "γ (nats)", "calls for x ~ p", "KL(p‖q) (nats)", "± (nats)", "γ × calls (nats)"]
-    return Findings(_checks(columns, len(small) * len(parameters.gammas)), Table(titles, table), columns)
+    return Findings(
+        _checks(columns, len(small) * len(parameters.gammas)), Table(titles, table), columns, _learned(columns)
+    )
+
+
+def _learned(columns: Mapping[str, list[Any]]) -> str:
+    shares = np.array(columns["kl"], dtype=float) / np.array(columns["bound"], dtype=float)
+    worst, largest = int(np.argmax(shares)), max(columns["gamma"])
+    at_largest = shares[np.array(columns["gamma"]) == largest]
+    return (
+        f"On {len(set(columns['law']))} laws KL(p‖q) reaches {shares[worst]:.0%} of γ × calls at most "
+        f"({columns['law'][worst]}, γ = {columns['gamma'][worst]:g}), and {at_largest.min():.0%} to "
+        f"{at_largest.max():.0%} at γ = {largest:g}."
+    )
 
 
 def _checks(columns: Mapping[str, list[Any]], exact: int) -> list[Check]:
@@ -111,32 +127,26 @@ def _checks(columns: Mapping[str, list[Any]], exact: int) -> list[Check]:
 
 
 def draw_bound(data: Mapping[str, Any]) -> Figure:
-    """KL against its bound."""
-    laws = list(dict.fromkeys(data["law"]))
+    """KL against its bound, for laws that are enumerated and for laws at length."""
+    kl, width, bound = (np.array(data[name], dtype=float) for name in ("kl", "width", "bound"))
+    long = np.array([name.endswith("long") for name in data["law"]])
     with style():
-        figure, (axes,) = new_figure(width=5.4, height=4.2)
-        kl, bound = (np.maximum(np.array(data[name], dtype=float), 1e-7) for name in ("kl", "bound"))
-        limits = [max(bound.min() / 2, 1e-3), bound.max() * 2]
-        axes.plot(limits, limits, "-", color="grey", label="predicted: not above")
-        for index, law in enumerate(laws):
-            chosen = [place for place, name in enumerate(data["law"]) if name == law]
-            axes.errorbar(
-                bound[chosen],
-                kl[chosen],
-                yerr=np.minimum(np.array(data["width"], dtype=float)[chosen], 0.999 * kl[chosen]),
-                fmt=MARKERS[index],
-                color=COLOURS[index],
-                fillstyle="none",
-                label=law,
-            )
-        axes.set(
-            xlabel="γ × expected calls (nats)",
-            ylabel="KL(p‖q) (nats)",
-            xscale="log",
-            yscale="log",
-            title="marks at 1e-7: zero, or below",
-        )
-        axes.legend()
+        figure, panels = new_figure(1, 2, width=8.6, height=4.0)
+        for axes, chosen, title in zip(panels, (~long, long), ("enumerated", "at length"), strict=True):
+            places = logarithmic(axes, kl[chosen], bound[chosen], floor=SMALLEST_DRAWN)
+            for series, law in enumerate(dict.fromkeys(np.array(data["law"])[chosen].tolist())):
+                own = chosen & (np.array(data["law"]) == law)
+                ends = places(np.maximum(kl[own] - width[own], 0.0)), places(kl[own] + width[own])
+                marks(axes, bound[own], places(kl[own]), series, law, interval=ends, hollow=True)
+            limits = np.array([bound[chosen].min() / 1.5, bound[chosen].max() * 1.5])
+            axes.plot(limits, limits, "-", color="grey", label="predicted: not above")
+            axes.set(xlabel="γ × expected calls (nats)", title=title, xscale="log")
+            ticks = [tick for tick in (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000) if limits[0] <= tick <= limits[1]]
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.minorticks_off()
+            axes.legend(loc="upper left")
+        panels[0].set_ylabel("KL(p‖q) (nats)")
+        headline(figure, f"KL(p‖q) is {np.max(kl / bound):.0%} of the entropy bound or less")
     return figure
 
 

@@ -39,6 +39,7 @@ def test_the_claim_holds_is_registered_and_drawn_from_plain_data(module: Any) ->
     assert claim is module.CLAIM
     findings = found(module)
     assert overall(findings.checks) is Verdict.HOLDS, violated(findings)
+    assert any(character.isdigit() for character in findings.learned)
     data = from_plain(plain(findings.data))
     for figure in claim.figures:
         assert len(render(figure.draw(data), "png")) > 5000

@@ -52,6 +52,7 @@ def test_the_claim_holds_and_is_registered(claim: str, true_findings: dict[str, 
     assert load(claim).name == MODULES[claim].__name__.rpartition(f".{claim.lower()}_")[2].replace("_", "-")
     assert overall(true_findings[claim].checks) is Verdict.HOLDS
     assert true_findings[claim].table.rows
+    assert any(character.isdigit() for character in true_findings[claim].learned)
 
 
 @pytest.mark.parametrize("claim", SMALL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -11,9 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, new_figure, style
-from experiments.statistics import chi_squared_deviation, chi_squared_limits, normal_limit
+from experiments.claim import (
+    Check,
+    Claim,
+    FigureSpec,
+    Findings,
+    Progress,
+    Table,
+    Verdict,
+    columns,
+    heading,
+    select,
+)
+from experiments.estimation.limit import FALSE_ALARM, too_small
+from experiments.figures import differences, headline, marks, new_figure
+from experiments.statistics import chi_squared_deviation, chi_squared_limits, chi_squared_power, normal_limit
 from theory.errors import InvalidInput
 from theory.estimation import (
     MaskedData,
@@ -54,14 +66,6 @@ STENCIL = 0.005
 STENCIL_ERROR = 1e-6
 """Step of the fourth-order second difference, and more than its error for curvatures of order 1."""
 
-FALSE_ALARM = 1e-4
-"""Probability that one statistical check fails although the estimator has the predicted law."""
-
-REGIME = 0.05
-"""Largest tr Γ / n, the squared error of learning in squared log-odds, at which n counts as large: the squared error
-then differs from its limit by a fraction of about that size."""
-
-
 MISFIT_SETS = 400
 """Data sets for that fit, enough to tell the two covariances apart."""
 
@@ -86,15 +90,50 @@ class Parameters:
     repetitions: int = parameter(200, "data sets for each n", full=500, minimum=20)
 
 
+@dataclass(frozen=True)
+class Exact:
+    """A model and a mask law: I_PL by several routes, and what more masks for each sequence change."""
+
+    mask: str
+    hessian_error: float
+    covariance_error: float
+    curvature: list[float]
+    quadratic_form: list[float]
+    fisher_form: list[float]
+    loewner: list[float]
+    reverse: list[float]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Measured second moments about the truth against the predicted covariance, of one way to train."""
+
+    second_order: float
+    measured: list[float]
+    measured_low: list[float]
+    measured_high: list[float]
+    predicted: list[float]
+    deviation: list[float]
+    name: str = heading("training")
+    samples: int = heading("n")
+    infinite: int = heading("fits at infinity")
+    ratio: float = heading("whitened squared error")
+    ratio_low: float = heading("lower")
+    ratio_high: float = heading("upper")
+    total: float = heading("tr(n Cov)")
+    trace: float = heading("tr Γ")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     if parameters.masked > parameters.learned_sites:
         raise InvalidInput("masked", parameters.masked, f"must lie in 1..{parameters.learned_sites} (learned_sites)")
-    exact = _exact(parameters, seed, progress)
+    instances = _exact(parameters, seed, progress)
+    exact = columns(instances)
     learned = _learned(parameters, seed, progress)
     misspecified = _misspecified(parameters, seed)
-    last = [case for case in learned if case["samples"] == max(parameters.samples)]
-    count = f"{len(exact['mask'])} pairs of a model and a mask law"
+    last = [case for case in learned if case.samples == max(parameters.samples)]
+    count = f"{len(instances)} pairs of a model and a mask law"
     checks = [
         Check.equal(
             "Hessian of L against E[s sᵀ]", exact["hessian_error"], 0.0, ROUNDING, f"largest entry; {count}"
@@ -105,6 +144,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             exact["quadratic_form"],
             STENCIL_ERROR,
             "random directions v; the loss is read from tables of conditionals",
+            wrong=("the Fisher information, as if all sites were masked", exact["fisher_form"]),
         ),
         Check.equal(
             "E[s sᵀ] against E_K E[Cov(T | x_-K)]", exact["covariance_error"], 0.0, ROUNDING, "law of total covariance"
@@ -116,57 +156,53 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             0.0,
             ROUNDING,
             "(Γ_m - Γ_m') / tr Γ_m for m, m' = 1, 2, 4, all in turn; coordinates of unit Fisher information",
-        ),
+        ).against("more masks hurt", float((exact["reverse"] < -ROUNDING).mean())),
     ]
     checks += [_squared_error_check(case, parameters.repetitions) for case in last]
-    decided = [case for case in last if not _undecided(case)]
+    decided = [case for case in last if not _undecided(case, parameters.repetitions)]
     if decided:
-        deviations = np.array([case["deviation"] for case in decided])
+        deviations = np.array([case.deviation for case in decided])
         # A relative change of a variance by e moves its standardised value by about e sqrt(R / 2).
-        allowance = np.array([[case["second_order"]] for case in decided]) * np.sqrt(parameters.repetitions / 2)
+        allowance = np.array([[case.second_order] for case in decided]) * np.sqrt(parameters.repetitions / 2)
+        tail = FALSE_ALARM / (2 * deviations.size)
+        seen = chi_squared_power(parameters.repetitions, tail, 2.0, max(case.second_order for case in decided))
         checks.append(
             Check.at_most(
                 "n Var of each parameter against Γ, standardised deviation",
                 np.abs(deviations),
-                normal_limit(FALSE_ALARM / (2 * deviations.size)),
+                normal_limit(tail),
                 allowance,
                 f"{deviations.size} variances, false-alarm rate {FALSE_ALARM:g} in all (Bonferroni)",
-            )
+            ).against("a single variance that is twice that", seen)
         )
-    columns = ["training", "n", "fits at infinity", "whitened squared error", "lower", "upper", "tr(n Cov)", "tr Γ"]
-    names = ("name", "samples", "infinite", "ratio", "ratio_low", "ratio_high")
-    rows = [[*(c[name] for name in names), sum(c["measured"]), sum(c["predicted"])] for c in learned]
     takeaway = (
         f"At n = {max(parameters.samples)} the squared error of {len(last)} ways to train is "
-        f"{min(case['ratio'] for case in last):.3f} to {max(case['ratio'] for case in last):.3f} of what Γ predicts; "
-        f"every mask instead of one for each sequence shrinks tr Γ from {sum(last[0]['predicted']):.3g} to "
-        f"{sum(last[2]['predicted']):.3g}."
+        f"{min(case.ratio for case in last):.3f} to {max(case.ratio for case in last):.3f} of what Γ predicts; "
+        f"every mask instead of one for each sequence shrinks tr Γ from {last[0].trace:.3g} to "
+        f"{last[2].trace:.3g}."
     )
-    return Findings(
-        checks, Table(columns, rows), {"exact": exact, "learned": learned, "misspecified": misspecified}, takeaway
-    )
+    data = {"exact": instances, "learned": learned, "misspecified": misspecified}
+    return Findings(checks, Table.of(learned), data, takeaway)
 
 
-def _undecided(case: Mapping[str, Any]) -> bool:
-    """Whether n is too small to compare learning with its limit."""
-    return bool(case["infinite"] > 0 or case["second_order"] > REGIME)
+def _undecided(case: Learned, repetitions: int) -> str:
+    """Why n is too small to compare learning with its limit, or nothing."""
+    return too_small(case.samples, case.second_order, case.infinite, repetitions)
 
 
-def _squared_error_check(case: Mapping[str, Any], repetitions: int) -> Check:
-    name = f"mean squared whitened error, {case['name']}"
-    if _undecided(case):
-        reason = (
-            f"n = {case['samples']} is too small for the limit: tr Γ / n = {case['second_order']:.3g} (at most "
-            f"{REGIME:g} is needed) and {case['infinite']} of {repetitions} fits have no finite optimum; raise samples"
-        )
-        return Check(name, Verdict.INCONCLUSIVE, 0.0, case["ratio"], 1.0, "in", 0.0, reason)
+def _squared_error_check(case: Learned, repetitions: int) -> Check:
+    name = f"mean squared whitened error, {case.name}"
+    reason = _undecided(case, repetitions)
+    if reason:
+        return Check(name, Verdict.INCONCLUSIVE, 0.0, case.ratio, 1.0, "in", 0.0, reason)
+    power = chi_squared_power(repetitions * len(case.predicted), FALSE_ALARM / 2, 1.25, case.second_order)
     return Check.interval_contains(
         name,
-        (case["ratio_low"] - case["second_order"], case["ratio_high"] + case["second_order"]),
+        (case.ratio_low - case.second_order, case.ratio_high + case.second_order),
         1.0,
-        f"n = {case['samples']}, {repetitions} data sets; chi-squared interval, false-alarm rate {FALSE_ALARM:g}; "
-        f"terms of order 1/n are allowed tr Γ / n = {case['second_order']:.2g}",
-    )
+        f"n = {case.samples}, {repetitions} data sets; chi-squared interval, false-alarm rate {FALSE_ALARM:g}; "
+        f"terms of order 1/n are allowed tr Γ / n = {case.second_order:.2g}",
+    ).against("a covariance of 1.25 Γ", power)
 
 
 def attracted(sites: int, size: int) -> AdaptiveMaskLaw:
@@ -178,12 +214,11 @@ def attracted(sites: int, size: int) -> AdaptiveMaskLaw:
     return adaptive(sites, 2, k_uniform(sites, size).masks, weight, f"adaptive, k = {size}")
 
 
-def _exact(parameters: Parameters, seed: int, progress: Progress) -> dict[str, list[Any]]:
+def _exact(parameters: Parameters, seed: int, progress: Progress) -> list[Exact]:
     sites = parameters.sites
     laws: list[MaskLaw | AdaptiveMaskLaw] = [k_uniform(sites, k) for k in range(1, sites + 1)]
     laws += [bernoulli(sites, 0.3), uniform_ratio(sites), attracted(sites, 1), attracted(sites, 2)]
-    names = ("mask", "hessian_error", "covariance_error", "curvature", "quadratic_form", "loewner")
-    result: dict[str, list[Any]] = {name: [] for name in names}
+    result = []
     for instance in range(parameters.instances):
         generator = np.random.default_rng([seed, 1, instance])
         model = random_ising(sites, generator, parameters.scale)
@@ -198,12 +233,20 @@ def _exact(parameters: Parameters, seed: int, progress: Progress) -> dict[str, l
             directions = generator.normal(size=(parameters.directions, family.parameters))
             directions /= np.linalg.norm(directions, axis=1, keepdims=True)
             gammas = [asymptotic_covariance(whitened, zero, masks, m) for m in (1, 2, 4, "all")]
-            result["mask"].append(masks.name)
-            result["hessian_error"].append(float(np.abs(hessian - information).max()))
-            result["covariance_error"].append(float(np.abs(covariance - information).max()))
-            result["curvature"].append([_curvature(model, masks, v) for v in directions])
-            result["quadratic_form"].append([float(v @ information @ v) for v in directions])
-            result["loewner"].append([loewner_margin(a, b) / float(np.trace(a)) for a, b in pairwise(gammas)])
+            forms = (information, family.fisher_information(theta))
+            quadratic, fisher = ([float(v @ matrix @ v) for v in directions] for matrix in forms)
+            result.append(
+                Exact(
+                    masks.name,
+                    hessian_error=float(np.abs(hessian - information).max()),
+                    covariance_error=float(np.abs(covariance - information).max()),
+                    curvature=[_curvature(model, masks, v) for v in directions],
+                    quadratic_form=quadratic,
+                    fisher_form=fisher,
+                    loewner=[loewner_margin(a, b) / float(np.trace(a)) for a, b in pairwise(gammas)],
+                    reverse=[loewner_margin(b, a) / float(np.trace(a)) for a, b in pairwise(gammas)],
+                )
+            )
     return result
 
 
@@ -224,7 +267,7 @@ def _loss(truth: JointLaw, law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -> f
     return total
 
 
-def _learned(parameters: Parameters, seed: int, progress: Progress) -> list[dict[str, Any]]:
+def _learned(parameters: Parameters, seed: int, progress: Progress) -> list[Learned]:
     """Repeated learning with one mask, several masks and all masks for each sequence, and with adaptive masks."""
     model = random_ising(parameters.learned_sites, np.random.default_rng([seed, 2]), parameters.scale)
     plain = k_uniform(parameters.learned_sites, parameters.masked)
@@ -248,8 +291,7 @@ def _learned(parameters: Parameters, seed: int, progress: Progress) -> list[dict
         finite = [estimate.theta for estimate in estimates if estimate.converged]
         reached = np.array(finite) if finite else np.full((1, len(gamma)), np.nan)
         errors = np.sqrt(samples) * (reached - model.theta)
-        infinite = len(estimates) - len(finite)
-        result.append({"name": name, "samples": samples, "infinite": infinite, **_compare(errors, gamma, samples)})
+        result.append(_compare(name, samples, len(estimates) - len(finite), errors, gamma))
     return result
 
 
@@ -287,6 +329,7 @@ def _misspecified(parameters: Parameters, seed: int) -> dict[str, Any]:
 
 
 def _misspecified_checks(found: Mapping[str, Any]) -> list[Check]:
+    alternative = ("the inverse Hessian alone", chi_squared_power(MISFIT_SETS, FALSE_ALARM / 2, found["excess"]))
     detail = (
         f"independent spins fitted to a ferromagnet, n = {found['samples']}, {MISFIT_SETS} data sets; "
         f"chi-squared interval, false-alarm rate {FALSE_ALARM:g}; in units of vᵀ H v"
@@ -297,13 +340,13 @@ def _misspecified_checks(found: Mapping[str, Any]) -> list[Check]:
             (found["low"], found["high"]),
             found["excess"],
             detail,
-        ),
+        ).against(*alternative),
         Check.interval_at_most(
             "there the equality fails: the inverse Hessian alone is rejected as covariance",
             (-found["high"], -found["low"]),
             -1.0,
             detail,
-        ),
+        ).against(*alternative),
     ]
 
 
@@ -319,8 +362,8 @@ def _draw(
     return sample_pairs(model, masks, samples, generator, per_sample)
 
 
-def _compare(errors: Array, gamma: Array, samples: int) -> dict[str, Any]:
-    """Measured second moments about the truth [R, d] against the predicted covariance."""
+def _compare(name: str, samples: int, infinite: int, errors: Array, gamma: Array) -> Learned:
+    """``errors`` [R, d]: sqrt(n) times the errors of the finite fits."""
     repetitions, parameters = errors.shape
     freedom = repetitions * parameters
     ratio = float((errors @ np.linalg.inv(gamma) * errors).sum()) / freedom
@@ -330,105 +373,97 @@ def _compare(errors: Array, gamma: Array, samples: int) -> dict[str, Any]:
     below, above = chi_squared_limits(repetitions, 0.025)
     low, high = repetitions / above, repetitions / below
     lowest, highest = chi_squared_limits(freedom, FALSE_ALARM / 2)
-    return {
-        "second_order": float(np.trace(gamma)) / samples,
-        "ratio": ratio,
-        "ratio_low": ratio * freedom / highest,
-        "ratio_high": ratio * freedom / lowest,
-        "measured": measured.tolist(),
-        "measured_low": (measured * low).tolist(),
-        "measured_high": (measured * high).tolist(),
-        "predicted": np.diagonal(gamma).tolist(),
-        "deviation": chi_squared_deviation(sums, repetitions).tolist(),
-    }
+    return Learned(
+        second_order=float(np.trace(gamma)) / samples,
+        measured=measured.tolist(),
+        measured_low=(measured * low).tolist(),
+        measured_high=(measured * high).tolist(),
+        predicted=np.diagonal(gamma).tolist(),
+        deviation=chi_squared_deviation(sums, repetitions).tolist(),
+        name=name,
+        samples=samples,
+        infinite=infinite,
+        ratio=ratio,
+        ratio_low=ratio * freedom / highest,
+        ratio_high=ratio * freedom / lowest,
+        total=sum(measured.tolist()),
+        trace=sum(np.diagonal(gamma).tolist()),
+    )
 
 
 def draw_curvature(data: Mapping[str, Any]) -> Figure:
-    """Curvature of the loss against the second moment of the scores."""
-    exact = data["exact"]
-    with style():
-        figure, (axes,) = new_figure(width=5.2, height=4.0)
-        names = list(dict.fromkeys(exact["mask"]))
-        for index, name in enumerate(names):
-            rows = [i for i, mask in enumerate(exact["mask"]) if mask == name]
-            axes.plot(
-                [value for i in rows for value in exact["quadratic_form"][i]],
-                [value for i in rows for value in exact["curvature"][i]],
-                MARKERS[index % 8],
-                color=COLOURS[index % 8],
-                fillstyle="none" if index >= 8 else "full",
-                label=name,
-            )
-        _diagonal(axes, [value for row in exact["quadratic_form"] for value in row])
-        axes.set(
-            xlabel="predicted: $v^T E[s s^T] v$ (nats)",
-            ylabel="measured: curvature of $L$ along $v$ (nats)",
-            title="information-matrix equality",
-        )
-        axes.legend(ncols=2)
+    """Curvature of the loss less the second moment of the scores."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in data["exact"]:
+        name = row["mask"]
+        kind = "k-uniform" if name.endswith("-uniform") else "adaptive" if name.startswith("adaptive") else name
+        kinds.setdefault(kind, []).append(row)
+    groups = {}
+    for kind, rows in kinds.items():
+        predicted, measured = (np.ravel([row[key] for row in rows]) for key in ("quadratic_form", "curvature"))
+        groups[kind] = (predicted, measured, predicted)
+    figure, (axes,) = new_figure(width=5.0, height=4.2)
+    differences(axes, groups, STENCIL_ERROR, "nats")
+    axes.set_xlabel("predicted: $v^T E[s s^T] v$ (nats)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
+    worst = max(float(np.abs(measured - predicted).max()) for predicted, measured, _ in groups.values())
+    largest = max(float(np.max(predicted)) for predicted, _, _ in groups.values())
+    headline(
+        figure,
+        f"The curvature of the loss, up to {largest:.2g} nats, is the second moment of the scores to {worst:.1g}, for "
+        "every mask law",
+    )
     return figure
 
 
 def draw_variances(data: Mapping[str, Any]) -> Figure:
-    """n Var of every parameter against the prediction, at the largest n."""
-    largest = max(case["samples"] for case in data["learned"])
-    cases = [case for case in data["learned"] if case["samples"] == largest]
-    with style():
-        figure, (axes,) = new_figure(width=5.2, height=4.0)
-        for index, case in enumerate(cases):
-            measured, low, high = (np.array(case[key]) for key in ("measured", "measured_low", "measured_high"))
-            axes.errorbar(
-                case["predicted"],
-                measured,
-                yerr=[measured - low, high - measured],
-                fmt=MARKERS[index],
-                color=COLOURS[index],
-                capsize=2,
-                linewidth=0.8,
-                label=case["name"],
-            )
-        _diagonal(axes, [value for case in cases for value in case["predicted"]])
-        axes.set(
-            xlabel="predicted: diagonal of Γ",
-            ylabel="measured: $n$ Var (bars: 95%)",
-            title=f"error of learning, n = {largest}",
-        )
-        axes.legend()
+    """n Var of every parameter over the prediction, at the largest n."""
+    cases = select(data["learned"], samples=max(case["samples"] for case in data["learned"]))
+    figure, (axes,) = new_figure(width=5.0, height=4.4)
+    for index, case in enumerate(cases):
+        predicted = np.array(case["predicted"])
+        ratio, low, high = (np.array(case[key]) / predicted for key in ("measured", "measured_low", "measured_high"))
+        marks(axes, predicted, ratio, index, case["name"], interval=(low, high))
+    axes.axhline(1.0, color="black", linestyle="--", label="predicted")
+    axes.set(xlabel="predicted: diagonal of Γ", ylabel="measured $n$ Var / predicted (bars: 95%)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
+    inside = [
+        low <= predicted <= high
+        for case in cases
+        for low, predicted, high in zip(case["measured_low"], case["predicted"], case["measured_high"], strict=True)
+    ]
+    headline(
+        figure,
+        f"At n = {cases[0]['samples']} {sum(inside)} of {len(inside)} variances have what Γ predicts in their 95% "
+        "interval",
+    )
     return figure
 
 
 def draw_convergence(data: Mapping[str, Any]) -> Figure:
     """Mean squared whitened error against n."""
-    with style():
-        figure, (axes,) = new_figure(width=5.2, height=3.6)
-        for index, name in enumerate(dict.fromkeys(case["name"] for case in data["learned"])):
-            cases = [case for case in data["learned"] if case["name"] == name and not case["infinite"]]
-            ratio, low, high = (np.array([case[key] for case in cases]) for key in ("ratio", "ratio_low", "ratio_high"))
+    figure, (axes,) = new_figure(width=5.0, height=4.2)
+    for index, name in enumerate(dict.fromkeys(case["name"] for case in data["learned"])):
+        cases = select(data["learned"], name=name, infinite=0)
+        if cases:
+            found = columns(cases)
             # Side by side, so that the bars of the four trainings can be told apart.
-            samples = np.array([case["samples"] for case in cases]) * 1.06 ** (index - 1.5)
-            axes.errorbar(
-                samples,
-                ratio,
-                yerr=[ratio - low, high - ratio],
-                fmt=MARKERS[index],
-                color=COLOURS[index],
-                capsize=2,
-                label=f"measured, {name}",
-            )
-        axes.axhline(1.0, color="black", linestyle="--", label="predicted in the limit")
-        axes.set(
-            xlabel="sequences n", ylabel="squared error / prediction, per parameter", title="convergence to the limit"
-        )
-        axes.set_xscale("log")
-        drawn = [case["samples"] for case in data["learned"]]
-        axes.set_xlim(min(drawn) / 1.5, max(drawn) * 1.5)
-        axes.legend()
+            samples = found["samples"] * 1.06 ** (index - 1.5)
+            marks(axes, samples, found["ratio"], index, name, interval=(found["ratio_low"], found["ratio_high"]))
+    axes.axhline(1.0, color="black", linestyle="--", label="predicted in the limit")
+    drawn = sorted({case["samples"] for case in data["learned"]})
+    axes.set(xlabel="sequences n", ylabel="squared error / prediction, per parameter", xscale="log")
+    axes.set_xticks(drawn, [str(n) for n in drawn])
+    axes.minorticks_off()
+    axes.set_xlim(drawn[0] / 1.5, drawn[-1] * 1.5)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    last = select(data["learned"], samples=drawn[-1])
+    headline(
+        figure,
+        f"At n = {drawn[-1]} the squared error is {min(c['ratio'] for c in last):.2f} to "
+        f"{max(c['ratio'] for c in last):.2f} of what Γ predicts",
+    )
     return figure
-
-
-def _diagonal(axes: Any, values: Sequence[float]) -> None:
-    ends = [min(values), max(values)]
-    axes.plot(ends, ends, "--", color="black", label="predicted = measured")
 
 
 CLAIM = Claim(
@@ -448,14 +483,14 @@ CLAIM = Claim(
     figures=(
         FigureSpec(
             "curvature",
-            "Curvature of the loss along random directions by finite differences (measured) against the second moment "
-            "of the scores (predicted), for every mask law; the dashed line is equality.",
+            "Curvature of the loss along random directions by finite differences (measured) less the second moment of "
+            "the scores (predicted), for every mask law: size of the difference; dashed: error of the stencil.",
             draw_curvature,
         ),
         FigureSpec(
             "variances",
-            "n times the variance of each learned parameter over repeated data sets (measured, 95% bars) against the "
-            "diagonal of the predicted covariance; the dashed line is equality.",
+            "n times the variance of each learned parameter over repeated data sets (measured, 95% bars), over the "
+            "diagonal of the predicted covariance, predicted to be 1 (dashed).",
             draw_variances,
         ),
         FigureSpec(

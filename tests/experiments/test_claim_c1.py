@@ -71,7 +71,7 @@ def test_estimates_at_infinity_leave_the_limit_undecided() -> None:
     findings = c1.compute(build(c1.Parameters, values={**SMALL, "samples": (60,)}), 0, no_progress)
     assert overall(findings.checks) is Verdict.INCONCLUSIVE
     assert any("no finite optimum" in check.detail for check in findings.checks)
-    np.testing.assert_array_less(0, [case["infinite"] for case in findings.data["learned"][:1]])
+    np.testing.assert_array_less(0, [case.infinite for case in findings.data["learned"][:1]])
 
 
 def test_masks_that_do_not_fit_are_refused() -> None:

@@ -26,7 +26,7 @@ def test_holds_and_draws_every_figure() -> None:
 def test_the_random_model_with_21_parameters_follows_the_order() -> None:
     findings = c2.compute(build(c2.Parameters, values={"instances": 1, "repetitions": 20}), 5, no_progress)
     assert [check.verdict for check in findings.checks] == [Verdict.HOLDS] * 5
-    traces = findings.data["exact"]["trace"][0]
+    traces = findings.data["models"][0].trace
     assert len(traces) == 6
     assert traces == sorted(traces, reverse=True)
 

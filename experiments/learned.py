@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import nctdtr
 
+from experiments.claim import Check
 from experiments.statistics import student_limit
 from theory.chains import stationary_law
 from theory.conditionals import ConditionalModel
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from simulators.gmlm.networks import MaskedNetwork
 
 Array = NDArray[np.float64]
+
+SEEN = 0.9
+"""Power with which a difference counts as seen."""
 
 
 @dataclass(frozen=True)
@@ -156,3 +161,35 @@ def mean_interval(values: Sequence[float] | NDArray[np.float64], level: float = 
         raise InvalidInput("seeds", found.size, "a spread needs at least 2 seeds")
     half = student_limit((1 - level) / 2, found.size - 1) * float(found.std(ddof=1)) / np.sqrt(found.size)
     return float(found.mean()) - half, float(found.mean()) + half
+
+
+def networks_at_most(
+    name: str, differences: Array, bound: float = 0.0, detail: str = "", *, trivial: float = np.inf, level: float = 0.95
+) -> Check:
+    """The mean over networks (models, data sets) of paired differences is at most ``bound``, by Student's interval.
+
+    The alternative is a mean as far on the other side of the bound as the one that was found; its power, the chance
+    that the whole interval is above the bound, is that of the noncentral t law.
+
+    Args:
+        name: of the check.
+        differences: one for each network.
+        bound: of the mean.
+        detail: of the check, after what the interval can see.
+        trivial: a bound at or above excludes nothing.
+        level: of the interval.
+    """
+    freedom = len(differences) - 1
+    error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
+    limit = student_limit((1 - level) / 2, freedom)
+    seen = (limit + student_limit(1 - SEEN, freedom)) * error
+    seeing = f"a mean {seen:.2g} from the bound is seen with power {SEEN:g}" if seen else "they are all the same"
+    text = f"Student's {level:.0%} interval over {len(differences)}, paired; {seeing}"
+    check = Check.interval_at_most(
+        name, mean_interval(differences, level), bound, f"{text}; {detail}" if detail else text, trivial=trivial
+    )
+    distance = bound - float(differences.mean())
+    if distance <= 0 or not check.informative:
+        return check
+    power = 1.0 if error == 0 else 1 - float(nctdtr(freedom, distance / error, limit))
+    return check.against("as large a mean on the other side of the bound", power)

@@ -126,6 +126,10 @@ def examine(model: ConditionalModel, parameters: Parameters, seed: int, text: An
             1.0,
             1e-6,
             "relative; every block size",
+            wrong=(
+                "the time of another block size",
+                [times[o][0] / times[n][0] for n, o in zip(SIZES, SIZES[1:] + SIZES[:1], strict=True)],
+            ),
         ),
         Check.at_least("relaxation time of single sites over that of blocks of three", ratio, SLOWER),
         Check.at_least("total variation between the stationary laws of the two", moved, MOVED),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
-from experiments.language.checks import Case, nearer, networks_at_most, pooled, within_own_error
+from experiments.language.checks import Case, nearer, pooled, within_own_error
 from experiments.language.exact import (
     MEASURES,
     Exact,
@@ -33,6 +33,7 @@ from experiments.language.study import (
     redrawing,
 )
 from experiments.language.translators import Decoding, fresh_rows, noise_of, train, training_pairs
+from experiments.learned import networks_at_most
 from theory.parameters import parameter
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     data = {"rows": rows, "curve": _first_step_curve(parameters, seed)}
     checks = _checks(rows, steps, chains, parameters.steps)
     checks += [
-        nearer(f"translations after {parameters.steps} steps: a chain that {name} is rejected", last, others)
+        nearer(f"translations after {parameters.steps} steps: a chain that {name} is rejected", last, others, name)
         for name, others in wrong.items()
     ]
     title = f"{MASK_PREDICT}, one step, translations"
@@ -132,7 +133,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     title = f"{MASK_PREDICT}, one of the first {len(early)} steps, translations"
     for name, by_step in wrong_steps.items():
         otherwise = [np.mean(by_step[step :: parameters.steps], axis=0) for step in early]
-        checks.append(nearer(f"{title}: a step that {name} is rejected", pools, otherwise))
+        checks.append(nearer(f"{title}: a step that {name} is rejected", pools, otherwise, name))
     return Findings(checks, _table(rows), data, _learned(rows, checks))
 
 

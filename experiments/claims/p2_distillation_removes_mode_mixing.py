@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
 from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
-from experiments.language.checks import Case, nearer, networks_at_most, within_own_error
+from experiments.language.checks import Case, nearer, within_own_error
 from experiments.language.exact import Exact, coherent, distances, measured, stutters
 from experiments.language.study import OneLanguage, redrawing
 from experiments.language.translators import (
@@ -27,6 +27,7 @@ from experiments.language.translators import (
     training_pairs,
     translate_greedily,
 )
+from experiments.learned import networks_at_most
 from theory.errors import InvalidInput
 from theory.language.parallel_language import ParallelLanguage
 from theory.parameters import parameter
@@ -128,7 +129,7 @@ def _checks(result: dict[str, Any], cases: dict[str, list[Case]], wrong: list[ND
     ]
     # Neighbours of one register repeat about as often as those of two: they tell nothing about the number.
     title = f"step 1, {TITLES['coherent']}: the law of the other kind of data is rejected"
-    checks.append(nearer(title, cases["coherent"], wrong))
+    checks.append(nearer(title, cases["coherent"], wrong, "the law of the other kind of data"))
     for kind in [kind for kind in result if kind != "drawn"]:
         for name, sign in (("coherent", -1), ("stutters", 1)):
             drawn = np.array(result["drawn"][name])

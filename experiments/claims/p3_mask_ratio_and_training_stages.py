@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
-from experiments.language.checks import Case, nearer, networks_at_most, within_own_error
+from experiments.language.checks import Case, nearer, within_own_error
 from experiments.language.exact import Exact, claim_memory, distances, measured, possible
 from experiments.language.study import OneLanguage, draw_networks, likeliest, redrawing
 from experiments.language.translators import (
@@ -22,6 +22,7 @@ from experiments.language.translators import (
     train,
     training_pairs,
 )
+from experiments.learned import networks_at_most
 from theory.errors import InvalidInput
 from theory.parameters import parameter
 
@@ -109,6 +110,7 @@ def _checks(result: dict[str, Any], cases: list[Case], parameters: Parameters) -
             "uniform density, first step, translations: a step that draws all tokens together is rejected",
             cases,
             [np.ones_like(case.exact) for case in cases],
+            "draws all tokens together",
         ),
         networks_at_most(
             f"-ln p of the true token given masks alone: uniform density minus {lowest} (nats)",

@@ -134,7 +134,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     for name, shares in wrong_chains(masks).items() if pools else ():
         wrong[f"other schemes, step {parameters.steps}: a step that {name}"] = (pools, [shares[-1]] * len(pools))
     checks = _checks(cases)
-    checks += [nearer(f"{name} is rejected, translations", *compared) for name, compared in wrong.items()]
+    checks += [nearer(f"{name} is rejected, translations", *compared, name) for name, compared in wrong.items()]
     return Findings(checks, _table(result, attention, chains), data, _learned(result, checks))
 
 

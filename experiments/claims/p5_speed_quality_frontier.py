@@ -10,7 +10,6 @@ import numpy as np
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
-from experiments.language.checks import networks_at_most
 from experiments.language.translators import (
     BEYOND,
     AutoregressiveDecoding,
@@ -23,6 +22,7 @@ from experiments.language.translators import (
     train,
     training_pairs,
 )
+from experiments.learned import networks_at_most
 from theory.language.parallel_language import ParallelLanguage
 from theory.parameters import parameter
 

@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from experiments.claim import Check, Verdict
-from experiments.learned import mean_interval
-from experiments.statistics import normal_limit, student_limit
+from experiments.statistics import normal_limit
 
 Array = NDArray[np.float64]
 
@@ -44,9 +43,6 @@ ROUNDING = 1e-9
 
 POWER = 0.9
 """A case can reject a wrong law if a network that follows the exact one would do so with this probability."""
-
-LEVEL = 0.95
-"""Confidence level of intervals over networks."""
 
 
 class Case(NamedTuple):
@@ -105,7 +101,7 @@ def within_own_error(name: str, cases: Sequence[Case], share: float = SHARE) -> 
     )
 
 
-def nearer(name: str, cases: Sequence[Case], wrong: Sequence[Array]) -> Check:
+def nearer(name: str, cases: Sequence[Case], wrong: Sequence[Array], alternative: str) -> Check:
     """A wrong law is rejected: in enough of the cases the outputs are nearer the exact expectation than the wrong one.
 
     Nearer means beyond the middle between both, by a one-sided test over the rows. A wrong law that is the exact one
@@ -115,6 +111,7 @@ def nearer(name: str, cases: Sequence[Case], wrong: Sequence[Array]) -> Check:
         name: of the check.
         cases: the outputs beside the exact law; the distances are not looked at.
         wrong: expectations under the wrong law, [B] for each case.
+        alternative: what the wrong law is, for the record.
     """
     gaps = np.array([float((case.exact - other).mean()) for case, other in zip(cases, wrong, strict=True)])
     different = np.flatnonzero(np.abs(gaps) > ROUNDING).tolist()
@@ -146,35 +143,13 @@ def nearer(name: str, cases: Sequence[Case], wrong: Sequence[Array]) -> Check:
         "approximation)",
         len(different),
         int((powers >= POWER).sum()),
-    ).against("the wrong law that is named", float(np.sort(powers)[-must]))
+    ).against(alternative, float(np.sort(powers)[-must]))
 
 
 def pooled(cases: Sequence[Case], label: str) -> Case:
     """Networks that translated the same rows, as one: their mean for each row."""
     numbers = (np.mean([getattr(case, name) for case in cases], axis=0) for name in Case._fields[1:])
     return Case(label, *numbers)
-
-
-def networks_at_most(
-    name: str, differences: Array, bound: float = 0.0, detail: str = "", *, trivial: float = np.inf
-) -> Check:
-    """The mean over networks of paired differences is at most ``bound``, by Student's interval.
-
-    Args:
-        name: of the check.
-        differences: one for each network.
-        bound: of the mean.
-        detail: of the check, after what the interval can see: the usual approximation to the noncentral t law.
-        trivial: a bound at or above excludes nothing.
-    """
-    freedom = len(differences) - 1
-    error = float(differences.std(ddof=1) / np.sqrt(len(differences)))
-    seen = (student_limit((1 - LEVEL) / 2, freedom) + student_limit(1 - POWER, freedom)) * error
-    seeing = f"a mean {seen:.2g} from the bound is seen with power {POWER:g}" if seen else "they are all the same"
-    text = f"Student's {LEVEL:.0%} interval over {len(differences)} networks, paired; {seeing}"
-    return Check.interval_at_most(
-        name, mean_interval(differences, LEVEL), bound, f"{text}; {detail}" if detail else text, trivial=trivial
-    )
 
 
 def _margins(cases: Sequence[Case]) -> tuple[list[float], list[float]]:

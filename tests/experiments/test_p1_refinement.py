@@ -8,9 +8,10 @@ import pytest
 import experiments.claims.p1_refinement_follows_the_exact_chain as p1
 import experiments.language.translators as translation
 from experiments.claim import Check, Findings, Verdict, no_progress
-from experiments.language.checks import FALSE_ALARM, Case, nearer, networks_at_most, within_own_error
+from experiments.language.checks import FALSE_ALARM, Case, nearer, within_own_error
 from experiments.language.exact import Exact, accumulated, coherent, distances, measured, possible
 from experiments.language.translators import fresh_rows, noise_of, small_language
+from experiments.learned import networks_at_most
 from experiments.records import compute, draw
 from tests.experiments.translation_stand_in import StandIn, StandInDecoding, stand_in_laws, stand_in_train
 from theory.language.denoising import Noise
@@ -115,7 +116,7 @@ def test_a_wrong_law_is_rejected_with_the_stated_power_and_only_when_it_is_wrong
 
     def found(chance: float, other: float) -> list[Check]:
         cases = [drawn_case(generator, chance) for _ in range(300)]
-        return [nearer("check", [case], [np.full(400, other)]) for case in cases]
+        return [nearer("check", [case], [np.full(400, other)], "another") for case in cases]
 
     assert {check.verdict for check in found(0.6, 0.2)} == {HOLDS}
     for chance in (0.2, 0.4):
@@ -131,10 +132,10 @@ def test_a_wrong_law_is_rejected_with_the_stated_power_and_only_when_it_is_wrong
 def test_too_few_rejections_and_no_difference_are_inconclusive() -> None:
     generator = np.random.default_rng(1)
     cases = [drawn_case(generator, chance) for chance in (0.6, 0.2, 0.2)]
-    check = nearer("check", cases, [np.full(400, 0.2)] * 3)
+    check = nearer("check", cases, [np.full(400, 0.2)] * 3, "another")
     assert (check.verdict, check.comparisons, check.informative) == (INCONCLUSIVE, 3, 3)
     assert "rejected in 1 of 3 cases, 2 must" in check.detail
-    same = nearer("check", cases, [case.exact for case in cases])
+    same = nearer("check", cases, [case.exact for case in cases], "another")
     assert (same.verdict, same.informative) == (INCONCLUSIVE, 0)
 
 
@@ -152,6 +153,18 @@ def test_differences_of_networks_tell_unless_the_bound_is_trivial() -> None:
     assert networks_at_most("check", differences, 0.5).verdict is HOLDS
     assert networks_at_most("check", differences, 0.5, trivial=0.4).informative == 0
     assert networks_at_most("check", differences + 1).verdict is VIOLATED
+
+
+def test_the_power_against_a_mean_on_the_other_side_is_the_share_that_is_rejected() -> None:
+    """20,000 samples of three normal numbers with the reflected mean: 4 binomial standard errors."""
+    differences = np.array([-1.4, -0.4, -1.2])
+    check = networks_at_most("check", differences)
+    assert check.alternative
+    generator = np.random.default_rng(0)
+    other = generator.normal(-differences.mean(), differences.std(ddof=1), size=(20_000, 3))
+    # 4.303: the limit of Student's t with 2 degrees of freedom at 2.5%.
+    above = other.mean(axis=1) - 4.302653 * other.std(axis=1, ddof=1) / np.sqrt(3) > 0
+    assert check.power == pytest.approx(above.mean(), abs=4 * 0.5 / np.sqrt(20_000))
 
 
 def test_errors_of_steps_add_up_without_a_cap() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -36,6 +37,7 @@ from theory.laws import (
     random_law,
     strong_clique,
 )
+from theory.laws.hard_core import hard_core
 from theory.masks import MaskLaw, k_uniform
 from theory.memory import require_memory
 from theory.samplers import parse_sampler
@@ -55,14 +57,18 @@ def tilted(symbols: int, field: float) -> Array:
     return np.asarray(softmax(2 * field * np.arange(symbols)))
 
 
+def _graph(spec: ModelSpec) -> nx.Graph[int]:
+    return named_graph(spec.graph, spec.sites, seed=spec.seed)
+
+
 def _ising(spec: ModelSpec) -> JointLaw:
-    return ising_on(named_graph(spec.graph, spec.sites, seed=spec.seed), spec.coupling, spec.field)
+    return ising_on(_graph(spec), spec.coupling, spec.field)
 
 
 def _potts(spec: ModelSpec) -> JointLaw:
     fields = np.zeros(spec.symbols)
     fields[-1] = spec.field
-    return potts(named_graph(spec.graph, spec.sites, seed=spec.seed), spec.symbols, spec.coupling, fields)
+    return potts(_graph(spec), spec.symbols, spec.coupling, fields)
 
 
 def _mixture(spec: ModelSpec) -> JointLaw:
@@ -76,14 +82,25 @@ def _hmm(spec: ModelSpec) -> JointLaw:
 
 
 class Model(NamedTuple):
-    """A named law, and the fields of `ModelSpec` that it looks at."""
+    """A named law.
+
+    Attributes:
+        build: from the specification to the law.
+        uses: the fields of `ModelSpec` that it looks at; without ``symbols`` among them q = 2.
+        positive: whether every sequence has a positive probability.
+    """
 
     build: Callable[[ModelSpec], JointLaw]
     uses: frozenset[str]
+    positive: bool
+
+    @property
+    def binary(self) -> bool:
+        return "symbols" not in self.uses
 
 
-def _model(build: Callable[[ModelSpec], JointLaw], uses: str) -> Model:
-    return Model(build, frozenset(uses.split()))
+def _model(build: Callable[[ModelSpec], JointLaw], uses: str, positive: bool = True) -> Model:
+    return Model(build, frozenset(uses.split()), positive)
 
 
 MODELS = {
@@ -105,7 +122,8 @@ MODELS = {
         "sites symbols coupling field",
     ),
     "hmm": _model(_hmm, "sites symbols coupling field"),
-    "parity": _model(lambda spec: parity_law(spec.sites), "sites"),
+    "parity": _model(lambda spec: parity_law(spec.sites), "sites", positive=False),
+    "hard-core": _model(lambda spec: hard_core(_graph(spec), 2 * spec.field), "sites graph field", positive=False),
     "random": _model(
         lambda spec: random_law(spec.sites, spec.symbols, np.random.default_rng(spec.seed)), "sites symbols seed"
     ),
@@ -127,10 +145,6 @@ def used_fields(model: str, graph: str) -> frozenset[str]:
     return uses | {"seed"} if "graph" in uses and graph in RANDOM_GRAPHS else uses
 
 
-BINARY = frozenset({"ising", "curie-weiss", "strong-clique", "random-ising", "parity"})
-"""Models whose alphabet is {-1, +1}, whatever ``symbols`` says."""
-
-
 def build_law(spec: ModelSpec) -> JointLaw:
     """The law that the specification names.
 
@@ -143,7 +157,7 @@ def build_law(spec: ModelSpec) -> JointLaw:
         if not np.isfinite(value):
             raise InvalidInput(name, value, "a finite number is needed")
     # Before graphs are built and alphabets listed: their sizes are those of the law.
-    require_states(spec.sites, 2 if spec.model in BINARY else spec.symbols)
+    require_states(spec.sites, 2 if MODELS[spec.model].binary else spec.symbols)
     return MODELS[spec.model].build(spec)
 
 

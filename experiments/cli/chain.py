@@ -8,16 +8,14 @@ import click
 from click.core import ParameterSource
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.cli.declared import Registered, sampler_names
+from experiments.cli.declared import Registered, model_names, sampler_names
 from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
 from theory.parameters import describe
 
 
 @click.command()
-@law_options(
-    "ising, curie-weiss, strong-clique, random-ising, potts, product, mixture, markov, hmm, parity or random.", sites=8
-)
+@law_options(model_names, sites=8)
 @click.option(
     "--edges",
     type=FILE,

@@ -21,6 +21,7 @@ def declared_options(
     flags: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
     helps: Mapping[str, str] | None = None,
+    names: Mapping[str, Callable[[], Iterable[str]]] | None = None,
 ) -> list[click.Option]:
     """One option for each parameter of a dataclass; values out of range are refused by whoever takes them.
 
@@ -28,15 +29,20 @@ def declared_options(
         declaration: its fields are made by `theory.parameters.parameter`.
         flags: names on the command line where they are not those of the fields.
         defaults, helps: in place of the declared ones.
+        names: what can be named, of options whose help lists a registry.
     """
-    options = []
+    options: list[click.Option] = []
     for name, declared in describe(declaration).items():
         rule = declared.rule
         kind = SEED if name == "seed" else click.Choice(rule.choices) if rule.choices else declared.type
         text = (helps or {}).get(name) or rule.help[0].upper() + rule.help[1:].rstrip(".") + "."
         flag = (flags or {}).get(name, name).replace("_", "-")
         default = (defaults or {}).get(name, declared.default)
-        options.append(click.Option([f"--{flag}", name], type=kind, default=default, show_default=True, help=text))
+        shown: dict[str, Any] = {"type": kind, "default": default, "show_default": True, "help": text}
+        if names and name in names:
+            options.append(Registered([f"--{flag}", name], **shown, names=names[name]))
+        else:
+            options.append(click.Option([f"--{flag}", name], **shown))
     return options
 
 
@@ -82,17 +88,30 @@ class Registered(click.Option):
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         given = self.help or ""
-        self.help = f"{', '.join(self._names())}. {given}".strip()
+        listed = ", ".join(self._names()) + "."
+        self.help = f"{given.rstrip('.')}: {listed}" if given else listed
         try:
             return super().get_help_record(ctx)
         finally:
             self.help = given
 
 
+def model_names() -> Iterable[str]:
+    """The laws of ``gmlm chain``."""
+    from experiments.chains.models import MODELS
+
+    return MODELS
+
+
 def sampler_names() -> Iterable[str]:
     """The samplers, each with its options."""
     from theory.samplers import SAMPLERS
 
-    for name, kind in SAMPLERS.items():
+    return with_options(SAMPLERS)
+
+
+def with_options(registry: Mapping[str, type]) -> Iterable[str]:
+    """The names of a registry, each with its options and their defaults."""
+    for name, kind in registry.items():
         options = ",".join(f"{option}={declared.default}" for option, declared in describe(kind).items())
         yield f"{name}:{options}" if options else name

@@ -12,10 +12,14 @@ from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
 
 
+def _models() -> tuple[str, ...]:
+    from experiments.decoding.laws import NAMES
+
+    return NAMES
+
+
 @click.group(invoke_without_command=True)
-@law_options(
-    "A model of `gmlm chain`; at any length markov, hmm, mixture, product, topic, copying, brackets or urn.", sites=6
-)
+@law_options(_models, sites=6)
 @click.option("--transition", type=FILE, help="A stationary Markov chain: .npy of shape [q]*R + [q], R = 1 to 3.")
 @click.option("--corpus", type=FILE, help="A text file, whose character model is the law; with --network, its text.")
 @click.option("--order", type=int, default=1, show_default=True, help="With --corpus: order R of the model, 1 to 3.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,11 @@ from experiments.cli.declared import declared_options
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def law_options(models: str, sites: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def law_options(models: Callable[[], Iterable[str]], sites: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """A decorator that adds the fields of `ModelSpec` as options, and ``--table``, ``--couplings`` and ``--fields``.
 
     Args:
-        models: help of ``--model``.
+        models: what ``--model`` can name, asked for when help is shown.
         sites: default of ``--sites``.
     """
     options = [
@@ -26,7 +26,7 @@ def law_options(models: str, sites: int) -> Callable[[Callable[..., Any]], Calla
         click.option("--couplings", type=FILE, help="Your own Ising model: J.npy, symmetric [N, N]."),
         click.option("--fields", type=FILE, help="With --couplings: h.npy, [N]."),
     ]
-    made = declared_options(ModelSpec, defaults={"sites": sites}, helps={"model": models})
+    made = declared_options(ModelSpec, defaults={"sites": sites}, names={"model": models})
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         # click collects the options of a function in this list, the last first.

@@ -294,7 +294,10 @@ def test_convert_to_refinement_keeps_the_weights(autoregressive: Path, tmp_path:
         (("translate", "{autoregressive}", "--show-steps"), "--show-steps"),
         (("translate", "{refining}", "--steps", "0"), "steps = 0"),
         (("translate", "{refining}", "--rejecter", "learned"), "rejecter"),
-        (("translate", "{refining}", "--rejecter", "none"), "one of passthrough, linear, constant, stutter, learned"),
+        (
+            ("translate", "{refining}", "--rejecter", "none"),
+            "one of passthrough, linear, constant, threshold",
+        ),
         (("translate", "{refining}", "--rejecter", "constant:share=0.2"), "option of constant = share: one of count"),
         (("translate", "{refining}", "--rejecter", "learned:threshold=2"), "threshold = 2"),
         (("translate", "{refining}", "--max-source-length", "1"), "--max-source-length = 1"),

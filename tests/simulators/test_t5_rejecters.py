@@ -24,6 +24,7 @@ from simulators.t5.decoding.rejecters import (
     Proposal,
     Rejecter,
     Stutter,
+    Threshold,
     parse_rejecter,
 )
 from simulators.t5.decoding.sampling import Sampling
@@ -102,6 +103,17 @@ def test_the_linear_schedule_rejects_exactly_its_number(confidence: list[float],
 @pytest.mark.parametrize("length", range(1, 21))
 def test_fractions_are_exact(length: int) -> None:
     assert len(rejected(ConstantSchedule(fraction=0.7), view([-1.0] * length))) == 7 * length // 10
+
+
+def test_the_threshold_rejects_what_is_less_probable_and_never_all() -> None:
+    probabilities = [0.95, 0.2, 0.89, 0.91, 0.5]
+    assert rejected(Threshold(), view(np.log(probabilities))) == [1, 2, 4]
+    assert rejected(Threshold(0.3), view(np.log(probabilities))) == [1]
+    assert rejected(Threshold(0.99), view(np.log(probabilities))) == [1, 2, 3, 4]  # the likeliest stays
+    assert rejected(Threshold(0.0), view([-np.inf, -1.0])) == []
+    assert rejected(Threshold(), view([-9.0, -3.0, -2.0], open=[False, True, True])) == [1]
+    assert rejected(Threshold(), view([-3.0], open=[False])) == []
+    assert parse_rejecter("threshold:probability=0.5") == Threshold(0.5)
 
 
 def test_stutter_is_not_cyclic_and_stays_inside_the_target() -> None:
@@ -189,7 +201,7 @@ def test_confidence_is_that_of_the_law_and_not_of_the_tempered_one(temperature: 
 
 
 def test_rejecters_are_written_by_name_and_options() -> None:
-    assert list(REJECTERS) == ["passthrough", "linear", "constant", "stutter", "learned"]
+    assert list(REJECTERS) == ["passthrough", "linear", "constant", "threshold", "stutter", "learned"]
     assert parse_rejecter("linear") == LinearSchedule()
     assert parse_rejecter("constant") == ConstantSchedule(count=1)
     assert parse_rejecter("constant:fraction=0.2") == ConstantSchedule(fraction=0.2)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.declared import Registered, with_options
 from experiments.cli.seeds import SEED
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ REFINEMENT = (
 )
 
 
+def _rejecters() -> Iterable[str]:
+    from simulators.t5.decoding.rejecters import REJECTERS
+
+    return with_options(REJECTERS)
+
+
 def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Adds every option of both decoders; ``--steps`` only where the command takes a single number of steps."""
     options = [
@@ -52,8 +59,9 @@ def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Calla
         click.option(
             "--rejecter",
             metavar="NAME[:OPTION=VALUE]",
-            help="Refinement: which predictions are not kept: passthrough, linear, stutter, constant:count=1, "
-            "constant:fraction=0.2, learned:threshold=0.5, ...  [default: passthrough]",
+            cls=Registered,
+            names=_rejecters,
+            help="Refinement: which predictions are not kept, by default none.",
         ),
         click.option(
             "--update",

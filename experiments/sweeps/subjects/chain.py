@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from experiments.chains.models import build_law
+from experiments.chains.models import MODELS, build_law
 from experiments.chains.plan import DENSE_STATES, dense_memory, matrix_free_memory
 from experiments.chains.record import chain_record
 from experiments.sweeps.subject import Quantity, Subject
@@ -69,7 +69,7 @@ def _graph_exists(graph: str, sites: int) -> None:
 def check(parameters: Parameters) -> None:
     """Refuse sizes that do not go together, and mask laws that cannot be read."""
     check_model(parameters)
-    if parameters.model in {"ising", "potts"}:
+    if "graph" in MODELS[parameters.model].uses:
         _graph_exists(parameters.graph, parameters.sites)
     if parameters.masks:
         parse_masks(parameters.masks, parameters.sites)
@@ -80,7 +80,7 @@ def check(parameters: Parameters) -> None:
 def memory(parameters: Parameters) -> float:
     """Bytes of the analysis, by the method that will be used."""
     surely_irreducible = (
-        parameters.model != "parity" and parameters.temperature > 0 and parse_sampler(parameters.sampler).one_class
+        MODELS[parameters.model].positive and parameters.temperature > 0 and parse_sampler(parameters.sampler).one_class
     )
     if parameters.states <= DENSE_STATES or not surely_irreducible:
         return dense_memory(parameters.states)

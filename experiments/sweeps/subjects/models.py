@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.models import BINARY, MODELS
+from experiments.chains.models import MODELS
 from theory.errors import InvalidInput
 from theory.laws import GRAPH_NAMES
 from theory.parameters import describe, parameter
@@ -38,7 +38,7 @@ class ModelParameters:
     @property
     def states(self) -> int:
         """S = q^N."""
-        return (2 if self.model in BINARY else self.symbols) ** self.sites
+        return (2 if MODELS[self.model].binary else self.symbols) ** self.sites
 
 
 def check_model(parameters: ModelParameters) -> None:

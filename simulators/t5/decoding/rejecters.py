@@ -7,11 +7,12 @@ With n open positions (those before EOS), steps t = 0..T-1, and confidence ln p 
 | `Passthrough` | nothing |
 | `LinearSchedule` | the floor(n (T - t - 1) / T) least confident: nothing at the last step |
 | `ConstantSchedule` | the ``count`` least confident, or floor(fraction n) |
+| `Threshold` | what is less probable than a threshold, all but the most confident |
 | `Stutter` | a token that equals its left neighbour |
 | `Learned` | what the network's rejecter head gives a probability of being right below the threshold |
 
 Schedules reject exactly so many, none where that is 0; of equally confident tokens the leftmost go first. Linear
-schedule: Ghazvininejad et al. 2019 (arXiv:1904.09324).
+schedule: Ghazvininejad et al. 2019 (arXiv:1904.09324). Threshold: Wu et al. 2025, "Fast-dLLM" (arXiv:2505.22618).
 
 A rejecter is a subclass of `Rejecter` with a name: defining it is all that is needed for options, checks and tests to
 know it.
@@ -123,6 +124,21 @@ class ConstantSchedule(Rejecter):
         # The fraction in parts per million: products in float32 can fall just short of a whole number.
         share = total * round(self.fraction * 1_000_000) // 1_000_000
         return least_confident(proposal, share if self.fraction else jnp.minimum(total, self.count))
+
+
+@dataclass(frozen=True)
+class Threshold(Rejecter):
+    """Rejects what is less probable than a threshold, but never all: the most confident open position is kept."""
+
+    probability: float = parameter(0.9, "least probability of a token that is kept", minimum=0, maximum=1)
+
+    name: ClassVar[str] = "threshold"
+    needs_confidence: ClassVar[bool] = True
+
+    def reject(self, proposal: Proposal) -> jax.Array:
+        # Compared as probabilities: ln 0 is no number to compare with.
+        below = (proposal.open & (jnp.exp(proposal.confidence) < self.probability)).sum(axis=1)
+        return least_confident(proposal, jnp.minimum(below, jnp.maximum(proposal.open.sum(axis=1) - 1, 0)))
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ FIXED = {
 }
 """Words that keep a command small, before what is drawn."""
 
-LEFT_OUT = {("t5", "bench"), ("t5", "ablate")}
+LEFT_OUT = {("t5", "bench"), ("t5", "ablate"), ("t5", "recipe")}
 """Commands whose every run computes for long."""
 
 

@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 
 from experiments.translation.ablations.recommendations import QUESTIONS, as_markdown, effects, verdict
+from experiments.translation.ablations.text import split_text
 from experiments.translation.ablations.variants import ABLATIONS, BASE, DECODING, TRAINED, VARIANTS, networks_of
 from simulators.t5.files.checkpoints import save_checkpoint
+from simulators.t5.files.parallel_text import Pairs
 from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import sample_text
 from simulators.t5.training.corpus import Corpus
 from simulators.t5.training.loop import Entry, TrainingRun
 from simulators.t5.training.settings import TrainingSettings
 from tests.experiments.test_cli_t5 import gmlm
+from theory.errors import InvalidInput
 from theory.language import ParallelLanguage
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -43,6 +46,7 @@ class Trainer:
 
     def __init__(self) -> None:
         self.asked: dict[str, tuple[T5, Corpus, TrainingSettings]] = {}
+        self.losses: dict[str, float] = {}
 
     def fit(self, network: T5, corpus: Corpus, settings: TrainingSettings, *, folder: Path, **rest: Any) -> TrainingRun:
         if network.config.decoder == "autoregressive":
@@ -53,7 +57,7 @@ class Trainer:
         return TrainingRun(self.history(folder), 0, settings.steps)
 
     def history(self, folder: Path) -> list[Entry]:
-        return [Entry(self.asked[folder.name][2].steps, 2.0, 1.5, 100.0, 3.0, 1.25)]
+        return [Entry(self.asked[folder.name][2].steps, 2.0, 1.5, 100.0, 3.0, self.losses.get(folder.name, 1.25))]
 
 
 @pytest.fixture
@@ -73,6 +77,7 @@ def test_variants_differ_from_their_baseline_in_one_choice() -> None:
         "references": ["data"],
         "beam": ["data"],
         "range-masks": ["range_masks"],
+        "second-leg": ["origin", "range_masks", "rate"],
         "glancing": ["glancing"],
         "averaged": ["average"],
         "fast": ["rate"],
@@ -189,6 +194,63 @@ def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, tra
     assert other.code == 2
     assert "width = 64" in other.err
     assert "begun with 32" in other.err
+
+
+def test_held_out_sentences_stand_in_no_other_part() -> None:
+    rows = [f"s{number % 30}" for number in range(100)]
+    targets = [f"T{number}" for number in range(100)]
+    targets[1::2] = [text.lower() for text in targets[0::2]]  # equal but for case
+    pairs = Pairs(rows, targets, ("a", "b"))
+    text = split_text(pairs, 5, 0)
+    assert text == split_text(pairs, 5, 0) != split_text(pairs, 5, 1)
+    assert (len(text.valid.sources), len(text.test.sources)) == (5, 5)
+    for side in (0, 1):
+        known = {sentence.lower() for part in text[1:] for sentence in part[side]}
+        assert known.isdisjoint(sentence.lower() for sentence in text.train[side])
+    there = set(zip(pairs.sources, pairs.targets, strict=True))
+    assert all(set(zip(*part[:2], strict=True)) <= there for part in text)
+    for held_out in (0, 26):
+        with pytest.raises(InvalidInput, match="held_out"):
+            split_text(pairs, held_out, 0)
+    with pytest.raises(InvalidInput, match="every pair"):
+        split_text(Pairs(["s"] * 8, ["t"] * 8, ("a", "b")), 1, 0)
+
+
+def test_the_recipe_keeps_the_better_leg_and_scores_it(data: Path, tmp_path: Path, trainer: Trainer) -> None:
+    files = ["--source", data / "train.de", "--target", data / "train.en"]
+    command = ["recipe", tmp_path, *files, *OPTIONS, "--held-out", 4, "--refine", 1, "--batch-size", 4]
+    ended = gmlm(*command, "--bootstrap", 20)
+    assert ended.code == 0, ended.err
+    assert list(trainer.asked) == ["teacher", "range-masks-0", "second-leg-0"]
+    (first, _, one), (second, _, two) = trainer.asked["range-masks-0"], trainer.asked["second-leg-0"]
+    assert second.config == first.config
+    assert (second.config.range_masks, second.config.positional_attention) == (True, True)
+    assert two.optimiser.learning_rate == one.optimiser.learning_rate / 2
+    np.testing.assert_array_equal(second.shared[...], first.shared[...])
+    record = json.loads((tmp_path / "record.json").read_text())
+    # Equal validation: the second leg gained nothing.
+    assert record["kept"] == "range-masks"
+    assert "leg 1" in ended.out
+    assert [(row["model"], row["steps"]) for row in record["quality"]] == [("teacher", None), ("student", 1)]
+    assert len(record["samples"]) == 4
+    # The command that it names works.
+    words = next(line for line in ended.out.splitlines() if line.startswith("Use it")).split()[4:]
+    (tmp_path / "lines").write_text((data / "test.de").read_text())
+    translated = gmlm(*words, tmp_path / "lines")
+    assert translated.code == 0, translated.err
+    assert len(translated.out.splitlines()) == 6
+
+    trainer.losses["second-leg-0"] = 1.0
+    assert gmlm(*command, "--bootstrap", 0).code == 0
+    assert json.loads((tmp_path / "record.json").read_text())["kept"] == "second-leg"
+    for options, message in (
+        (["--held-out", 11], "held_out = 11"),
+        (["--refine", "0"], "--refine"),
+        (["--width", 1], "width"),
+    ):
+        ended = gmlm(*command, *options)
+        assert (ended.code, ended.out) == (2, "")
+        assert message in ended.err
 
 
 def test_unusable_input_is_named(data: Path, tmp_path: Path) -> None:

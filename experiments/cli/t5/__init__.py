@@ -13,6 +13,7 @@ from experiments.cli.t5.bench import bench
 from experiments.cli.t5.convert import convert
 from experiments.cli.t5.distill import distill
 from experiments.cli.t5.evaluate import evaluate
+from experiments.cli.t5.recipe import recipe
 from experiments.cli.t5.recommend import recommend
 from experiments.cli.t5.train import train
 from experiments.cli.t5.translate import translate
@@ -24,5 +25,5 @@ def t5() -> None:
     """Train, distil and run T5 translation models, autoregressive or by parallel refinement."""
 
 
-for command in (vocab, train, distill, translate, evaluate, ablate, recommend, bench, convert):
+for command in (vocab, recipe, train, distill, translate, evaluate, ablate, recommend, bench, convert):
     t5.add_command(command)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from experiments.cli.paths import WrittenFolder
-from experiments.cli.seeds import SEED
+from experiments.cli.t5.study import study_options
 
 
 @click.command()
@@ -24,26 +24,13 @@ from experiments.cli.seeds import SEED
 @click.option("--only", help="Some ablations, with commas.  [default: all]")
 @click.option("--refine", default="1,2,4,8", show_default=True, help="Refinement steps to decode with.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many test pairs.")
-@click.option("--pieces", default=4096, show_default=True, help="Size of the vocabulary.")
-@click.option("--max-length", default=48, show_default=True, help="Most tokens of a training sentence, EOS counted.")
-@click.option("--width", default=192, show_default=True, help="Width of the states, a multiple of 32.")
-@click.option("--layers", default=3, show_default=True, help="Layers of encoder and decoder.")
-@click.option("--teacher-steps", default=10_000, show_default=True, help="Optimiser steps of autoregressive networks.")
-@click.option(
-    "--steps", default=5000, show_default=True, help="Optimiser steps of refining ones, which start from them."
-)
-@click.option("--batch-tokens", default=2048, show_default=True, help="Padded target tokens of a step.")
-@click.option("--learning-rate", default=0.01, show_default=True, help="The largest, relative; half of it for --steps.")
-@click.option("--seed", type=SEED, default=0, show_default=True, help="The first, of weights, order and noise.")
+@study_options
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
     default=2,
     show_default=True,
     help="Trainings of each network that refines, with seeds that follow the first; more may be added later.",
-)
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences decoded at once."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the record.")
 def ablate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,7 @@ def evaluate(
     if as_json:
         show_json(plain, indent=1)
     else:
-        _print(rows)
+        show_quality(rows)
 
 
 def _logged(
@@ -183,7 +184,8 @@ def _pairs(given: dict[str, Any]) -> Pairs:
     return validation_pairs(synthetic_language(given), given["data_seed"])
 
 
-def _print(rows: list[Quality]) -> None:
+def show_quality(rows: Sequence[Quality]) -> None:
+    """Print scores as a table, with what they are of."""
     from experiments.cli.output import show_table
     from experiments.translation.quality import with_interval
 

@@ -59,6 +59,9 @@ QUESTIONS = (
         "masks-only", "masks only instead of 10% kept, 10% random", Way("masks-only"), Way(), "noise of 80/10/10", -1
     ),
     Question("range-masks", "range masks and positional attention", Way("range-masks"), Way("masks-only")),
+    Question(
+        "second-leg", "a second leg of training, at half the learning rate", Way("second-leg"), Way("range-masks")
+    ),
     Question("two-stages", "two stages instead of one", Way("two-stages"), Way()),
     Question(
         "two-stages-repredicting",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +28,38 @@ class Text(NamedTuple):
             for side in pairs[:2]:
                 digest.update("\n".join(side).encode() + b"\0")
         return digest.hexdigest()[:16]
+
+
+def split_text(pairs: Pairs, held_out: int, seed: int) -> Text:
+    """Pairs in three parts, drawn at random; no sentence of the training stands in another part, whatever its case.
+
+    Args:
+        pairs: all there are.
+        held_out: pairs to validate on, and as many to test on.
+        seed: of the draw.
+
+    Raises:
+        InvalidInput: no pair held out, or none left to train on.
+    """
+    if not 1 <= held_out <= len(pairs.sources) // 4:
+        raise InvalidInput(
+            "held_out",
+            held_out,
+            f"1..{len(pairs.sources) // 4} of the {len(pairs.sources)} pairs, for each of two parts",
+        )
+    order = random.Random(seed).sample(range(len(pairs.sources)), len(pairs.sources))
+    valid, test = order[:held_out], order[held_out : 2 * held_out]
+    known = {side[i].casefold() for side in (pairs.sources, pairs.targets) for i in (*valid, *test)}
+    sides = list(zip(pairs.sources, pairs.targets, strict=True))
+    train = [i for i in sorted(order[2 * held_out :]) if known.isdisjoint(text.casefold() for text in sides[i])]
+    if not train:
+        raise InvalidInput("source", str(pairs.names[0]), "every pair has a sentence that is held out")
+    return Text(
+        *(
+            pairs._replace(sources=[pairs.sources[i] for i in part], targets=[pairs.targets[i] for i in part])
+            for part in (train, valid, test)
+        )
+    )
 
 
 def read_text(folder: Path, languages: str) -> Text:

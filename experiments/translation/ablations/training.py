@@ -245,7 +245,7 @@ class Networks:
         variant, settings = VARIANTS[name], self.settings
         if variant.origin is not None:
             return adapt(
-                self(variant.origin),
+                self(variant.origin, seed),
                 seed,
                 length_predictor="token",
                 learned_rejecter=True,

@@ -71,6 +71,14 @@ VARIANTS = {
     "masks-only": Variant("masks only", correct=0.0, random=0.0),
     "fixed-15": Variant("15% noise", density=0.15),
     "range-masks": Variant("masks only, range masks", correct=0.0, random=0.0, range_masks=True),
+    "second-leg": Variant(
+        "masks only, range masks, a second leg",
+        origin="range-masks",
+        correct=0.0,
+        random=0.0,
+        range_masks=True,
+        rate=0.25,
+    ),
     "glancing": Variant("glancing sampling", glancing=0.5),
     "two-stages": Variant("two stages", stages=2),
     "fast": Variant("twice the learning rate", rate=1.0),
@@ -93,7 +101,7 @@ TRAINED = {
     "mask-ratio": (BASE, "fixed-15", "fixed-50", "masks-only"),
     "stages": (BASE, "two-stages"),
     "distillation": (BASE, "references", "beam"),
-    "range-masks": ("masks-only", "range-masks"),
+    "range-masks": ("masks-only", "range-masks", "second-leg"),
     "parity": (BASE, "glancing", "averaged", "fast", "slow"),
     "frontier": (TEACHER, "shallow-teacher", BASE, "shallow", "deep"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 MOST_SEQUENCES = 6
 """Sequences of the picture of modes."""
+
+NAMED_DECODERS = 6
+"""Decoders, or groups of decoders with the same numbers, that have a name in the picture."""
 
 
 def draw_window(record: Mapping[str, Any]) -> Figure:
@@ -105,17 +109,17 @@ def _decoders(axes: Axes, record: Mapping[str, Any]) -> None:
             )
         )
         groups.setdefault(points, []).append(name)
-    for index, (points, same) in enumerate(groups.items()):
+    # The closest ones have names, all others one grey.
+    ranked = sorted(groups, key=lambda points: min(distance for _, distance in points))
+    for index, points in enumerate(ranked):
         calls, distances = zip(*points, strict=True)
-        axes.plot(
-            calls,
-            distances,
-            # Shifted against each other in every round, so that no two series look alike.
-            linestyle=DASHES[(index + index // len(COLOURS)) % len(DASHES)],
-            marker=MARKERS[(index + 3 * (index // len(COLOURS))) % len(MARKERS)],
-            color=COLOURS[index % len(COLOURS)],
-            label=", ".join(same),
-        )
+        if index < NAMED_DECODERS:
+            look: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index], "linestyle": DASHES[index]}
+            axes.plot(calls, distances, label=textwrap.fill(", ".join(groups[points]), 34), zorder=3, **look)
+        else:
+            rest = sum(len(groups[points]) for points in ranked[NAMED_DECODERS:])
+            label = f"{rest} others" if index == NAMED_DECODERS else None
+            axes.plot(calls, distances, color="0.75", marker=".", linewidth=0.8, label=label)
     reference = record.get("decoders_reference")
     of = "the first sampler's law" if not reference else f"the law of Gibbs, k = {reference['k']}"
     axes.set(

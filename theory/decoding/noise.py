@@ -161,14 +161,20 @@ class Euler(ScoreRule):
 
 @dataclass(frozen=True)
 class TauLeaping(ScoreRule):
-    """The rates of the reverse process held for a step, with Poisson numbers of jumps."""
+    """The rates of the reverse process held for a step, with Poisson numbers of jumps.
+
+    Tokens have no order, so that a site which jumps more than once stays as it is: the option `reject_multiple_jumps`
+    of the released code, which computes that and then does not use it. Where tokens are numbers, as in images, the
+    code adds all jumps and clips. It ends with the argmax of the denoiser, as `tail` does under mask noise.
+    """
 
     name: ClassVar[str] = "tau-leaping"
     summary: ClassVar[str] = (
         "score decoding: rates held for a step, Poisson numbers of jumps; several at one site cancel"
     )
     source: ClassVar[str] = (
-        "Campbell et al. 2022 (arXiv:2205.14987), section 4.3, from memory; rates as in arXiv:2310.16834"
+        "Campbell et al. 2022 (arXiv:2205.14987), section 4.3; read in lib/sampling/sampling.py of andrew-cr/tauLDR; "
+        "rates as in arXiv:2310.16834"
     )
 
     @property

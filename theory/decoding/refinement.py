@@ -48,7 +48,17 @@ def log_of(probabilities: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class PathPlanning(Rule):
+class RevisingRule(Rule):
+    """A rule of T steps that may change every token again until the last of them."""
+
+    remasks: ClassVar[bool] = True
+
+    def horizon(self, setting: Setting) -> int:
+        return setting.calls
+
+
+@dataclass(frozen=True)
+class PathPlanning(RevisingRule):
     """Path planning with the network as its own planner.
 
     Tokens are drawn at all sites; the floor(N (1 - t/T)) sites of lowest score ln p_i(drawn token), revealed ones times
@@ -63,7 +73,6 @@ class PathPlanning(Rule):
         "Peng et al. 2025 (arXiv:2502.03540); p2.py of pengzhangzhi/Path-Planning, which ranks by the softmax of the "
         "Gumbel-noised logits where the paper, and this rule, rank by the probability of the drawn token"
     )
-    remasks: ClassVar[bool] = True
     needs: ClassVar[Needs] = "leave-one-out"
 
     eta: float = parameter(1.0, "factor of revealed sites' scores; 0: they are never masked again", minimum=0.0)
@@ -71,9 +80,6 @@ class PathPlanning(Rule):
     @property
     def looks_at(self) -> LooksAt:
         return "drawn"
-
-    def horizon(self, setting: Setting) -> int:
-        return setting.calls
 
     def step(
         self, setting: Setting, number: int, state: State, model: Predictor, choose: Choices
@@ -94,7 +100,7 @@ class PathPlanning(Rule):
 
 
 @dataclass(frozen=True)
-class Informed(Rule):
+class Informed(RevisingRule):
     """Masked diffusion, each step followed by a corrector that redraws the least confident revealed sites.
 
     The confidence of a revealed token is ln p_i(x_i) in its leave-one-out law, less the largest ln p_i(a) of the other
@@ -110,7 +116,6 @@ class Informed(Rule):
         "Zhao et al. 2024 (arXiv:2407.21243): abstract, and the corrector step in a third party's code; "
         "the authors' code was not at hand"
     )
-    remasks: ClassVar[bool] = True
     needs: ClassVar[Needs] = "leave-one-out"
 
     k: int = parameter(1, "sites redrawn after each step", minimum=1)
@@ -120,9 +125,6 @@ class Informed(Rule):
     @property
     def looks_at(self) -> LooksAt:
         return "revealed"
-
-    def horizon(self, setting: Setting) -> int:
-        return setting.calls
 
     def step(
         self, setting: Setting, number: int, state: State, model: Predictor, choose: Choices
@@ -157,7 +159,7 @@ class Informed(Rule):
 
 
 @dataclass(frozen=True)
-class MaskPredict(Rule):
+class MaskPredict(RevisingRule):
     """Everything is predicted at once; then the least confident tokens are masked and predicted again.
 
     Step t = 1, ..., T - 1 masks the floor(N (T - t)/T) tokens of lowest confidence. The confidence of a token is the
@@ -170,14 +172,10 @@ class MaskPredict(Rule):
         "predict everything, then mask and predict again the tokens that were least likely when predicted"
     )
     source: ClassVar[str] = "Ghazvininejad et al. 2019 (arXiv:1904.09324)"
-    remasks: ClassVar[bool] = True
 
     @property
     def looks_at(self) -> LooksAt:
         return "drawn"
-
-    def horizon(self, setting: Setting) -> int:
-        return setting.calls
 
     def memory(self, setting: Setting, rows: int) -> Mapping[str, NDArray]:
         return {"confidence": np.zeros((rows, setting.sites))}

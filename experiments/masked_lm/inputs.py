@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 from simulators.masked_lm import Alphabet, MaskedLM
@@ -120,9 +119,3 @@ def parse_block_sizes(text: str | None, sites: int) -> tuple[int, ...]:
         if not 1 <= value <= sites:
             raise InvalidInput("--k", value, f"the window has {sites} sites: 1..{sites}")
     return tuple(dict.fromkeys(found))
-
-
-def shown_sites(sites: Sequence[int]) -> str:
-    """Sites as one writes them: ``103:107`` or ``3,5,9``."""
-    first, last = sites[0], sites[-1]
-    return f"{first}:{last + 1}" if last - first + 1 == len(sites) else ",".join(str(site) for site in sites)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from string import ascii_lowercase
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulators.t5.files.parallel_text import Pairs
 from simulators.t5.files.vocabulary import Vocabulary, train_vocabulary
@@ -57,21 +56,10 @@ def target_text(target: Iterable[int], language: ParallelLanguage) -> str:
     return " ".join(words[token] for token in target)
 
 
-def read_target(text: str, language: ParallelLanguage) -> tuple[int, ...]:
-    """Token numbers of a target text; -1 for anything that is no target word."""
-    numbers = {word: number for number, word in enumerate(target_words(language))}
-    return tuple(numbers.get(word, -1) for word in text.split())
-
-
 def register_letter(piece: str) -> str:
     """The letter of the register that a target piece is of, "-" for any other piece."""
     letter = piece.lstrip("\u2581")[:1]
     return letter if letter and letter in REGISTER_LETTERS and piece.lstrip("\u2581")[1:2].isdigit() else "-"
-
-
-def target_ids(vocabulary: Vocabulary, language: ParallelLanguage) -> NDArray[np.int64]:
-    """Id in the vocabulary of each target token, [target_symbols]."""
-    return np.array([row[0] for row in vocabulary.encode(target_words(language))], dtype=np.int64)
 
 
 def text_pairs(

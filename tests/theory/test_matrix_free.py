@@ -236,20 +236,6 @@ def test_results_do_not_depend_on_the_number_of_threads(sampler: str) -> None:
         np.testing.assert_array_equal(backward, found[0][1])
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-def test_both_faces_of_the_linear_operator_agree(sampler: str) -> None:
-    law = random_law(8, 4, 2)
-    operator = SAMPLERS[sampler]().build(TableConditionals(law), k_uniform(4, 2))
-    face, matrix = operator.as_linear_operator(), operator.to_dense()
-    generator = np.random.default_rng(9)
-    f, several = generator.normal(size=16), generator.normal(size=(16, 3))
-    np.testing.assert_allclose(face @ f, matrix @ f, atol=EXACT)
-    np.testing.assert_allclose(face.T @ f, matrix.T @ f, atol=EXACT)
-    np.testing.assert_allclose(face @ several, matrix @ several, atol=EXACT)
-    np.testing.assert_allclose(face.T @ several, matrix.T @ several, atol=EXACT)
-    assert face.dtype == np.float64
-
-
 def test_read_only_and_integer_vectors_are_taken() -> None:
     law = random_law(10, 4, 2)
     operator = block_gibbs(TableConditionals(law), k_uniform(4, 2))

@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, issparse
-from scipy.sparse.linalg import LinearOperator
 
 from theory.chains.matrices import ROW_SUM_TOLERANCE, Matrix, read_matrix
 from theory.errors import InvalidInput
@@ -92,17 +91,6 @@ class TransitionOperator(ABC):
     def dense_bytes(self) -> int:
         """Bytes that the dense matrix takes."""
         return 8 * self.states * self.states
-
-    def as_linear_operator(self) -> LinearOperator:
-        """The operator as SciPy's iterative solvers want it: ``A @ f`` is P f, ``A.T @ nu`` is nu P."""
-        return LinearOperator(
-            shape=(self.states, self.states),
-            dtype=np.float64,
-            matvec=lambda function: self.apply(np.asarray(function).reshape(-1)),
-            rmatvec=lambda law: self.propagate(np.asarray(law).reshape(-1)),
-            matmat=self.apply,
-            rmatmat=lambda laws: self.propagate(laws.T).T,
-        )
 
     def to_dense(self) -> Array:
         """The matrix [S, S].

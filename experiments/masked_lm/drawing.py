@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, logarithmic, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MOST_SEQUENCES = 6
 """Sequences of the picture of modes."""
+
+SMALLEST_DISTANCE = 1e-9
+"""Total variation at or below which a decoder's law is drawn as the reference."""
 
 NAMED_DECODERS = 6
 """Decoders, or groups of decoders with the same numbers, that have a name in the picture."""
@@ -111,8 +114,9 @@ def _decoders(axes: Axes, record: Mapping[str, Any]) -> None:
         groups.setdefault(points, []).append(name)
     # The closest ones have names, all others one grey.
     ranked = sorted(groups, key=lambda points: min(distance for _, distance in points))
+    places = logarithmic(axes, [distance for points in groups for _, distance in points], floor=SMALLEST_DISTANCE)
     for index, points in enumerate(ranked):
-        calls, distances = zip(*points, strict=True)
+        calls, distances = [calls for calls, _ in points], places([distance for _, distance in points])
         if index < NAMED_DECODERS:
             look: dict[str, Any] = {"color": COLOURS[index], "marker": MARKERS[index], "linestyle": DASHES[index]}
             axes.plot(calls, distances, label=textwrap.fill(", ".join(groups[points]), 34), zorder=3, **look)
@@ -123,7 +127,6 @@ def _decoders(axes: Axes, record: Mapping[str, Any]) -> None:
     reference = record.get("decoders_reference")
     of = "the first sampler's law" if not reference else f"the law of Gibbs, k = {reference['k']}"
     axes.set(
-        yscale="log",
         xlabel="network calls, expected",
         ylabel=f"TV to {of}",
         title="What each decoder's output law costs",

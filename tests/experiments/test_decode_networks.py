@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from experiments.decoding.laws import AT_LENGTH, model_law
 from experiments.decoding.network_study import HeldOut
 from experiments.decoding.record import decode_record
 from experiments.decoding.search import best_settings
+from tests.experiments.text_stand_in import text_stand_in
 from theory.decoding import FunctionPredictor, KnownLaw, decode, divergences, parse
 from theory.decoding.known_sequence import KnownSequence
 from theory.errors import InvalidInput
@@ -186,14 +186,7 @@ def test_the_command_scores_a_text_model(monkeypatch: pytest.MonkeyPatch, tmp_pa
     from simulators.gmlm.text import model as text_model
     from simulators.gmlm.training import CHECKPOINT
 
-    network = KnownLaw(random_law(4, 2, np.random.default_rng(1)))
-    windows = np.random.default_rng(2).integers(2, size=(12, 4)).astype(np.int32)
-    stand_in = SimpleNamespace(
-        network=SimpleNamespace(sites=4),
-        vocabulary=SimpleNamespace(symbols=2),
-        predict=network.predict,
-        sources=lambda content, limit: (windows, windows[:limit]),
-    )
+    stand_in, network, windows = text_stand_in()
     monkeypatch.setattr(text_model, "load_text_model", lambda folder: stand_in)
     (tmp_path / CHECKPOINT).write_bytes(b"")
     head = ["--network", str(tmp_path), "--json", "--calls"]

@@ -16,6 +16,7 @@ from experiments.decoding.record import decode_record
 from experiments.decoding.score import score
 from experiments.decoding.search import best_settings
 from experiments.sweeps.subjects import load_subject
+from tests.experiments.text_stand_in import text_stand_in
 from theory.decoding import FunctionPredictor, KnownLaw, decode, parse
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, random_law
@@ -104,19 +105,10 @@ def test_the_subject_is_what_the_command_says() -> None:
 
 def test_text_is_scored_under_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("jax")
-    from types import SimpleNamespace
-
     from experiments.cli.text import text
     from simulators.gmlm.text import model as text_model
 
-    network = KnownLaw(random_law(4, 2, np.random.default_rng(1)))
-    windows = np.random.default_rng(2).integers(2, size=(12, 4)).astype(np.int32)
-    stand_in = SimpleNamespace(
-        network=SimpleNamespace(sites=4),
-        vocabulary=SimpleNamespace(symbols=2),
-        predict=network.predict,
-        sources=lambda content, limit: (windows, windows[:limit]),
-    )
+    stand_in, network, windows = text_stand_in()
     monkeypatch.setattr(text_model, "load_text_model", lambda folder: stand_in)
     arguments = ["score", "folder", "--decoder", "left-to-right", "--calls", "4", "--json"]
     found = json.loads(CliRunner().invoke(text, arguments, catch_exceptions=False).stdout)

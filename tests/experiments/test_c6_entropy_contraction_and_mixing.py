@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ SMALL = {
     "starts": 5,
     "steps": 20,
     "iterations": 10,
+    "small_laws": 2,
     "temperatures": (0.5, 1.0, 1.5),
     "large_sites": (50, 100),
     "ring_sites": (4,),
@@ -31,6 +33,11 @@ SMALL = {
 }
 CONTRACTION = "factor by which the divergence shrinks in one step against 1 − 1/C_AT"
 LOSS = "divergence lost in a step against the local divergence before it"
+
+
+@cache
+def usual_findings() -> Findings:
+    return small_findings()
 
 
 def small_findings(**changes: Any) -> Findings:
@@ -45,21 +52,31 @@ def test_the_claim_holds_and_is_registered() -> None:
     claim = load("C6")
     assert claim is c6.CLAIM
     assert claim.name == c6.__name__.rpartition(".c6_")[2].replace("_", "-")
-    findings = small_findings()
+    findings = usual_findings()
     assert overall(findings.checks) is Verdict.HOLDS
-    assert len(findings.checks) == 18
+    assert len(findings.checks) == 21
     # Four laws of three sites, each at three mask sizes and two distances.
     assert len(findings.table.rows) == 4 * 3 * 2
     assert set(findings.data["mixing"]["uncertainty"]) == {0.0}
 
 
+def test_a_largest_factor_below_what_a_law_shows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted falsehood: the factor of χ² instead of the proved upper end."""
+    right = c6.one_step.step_contraction
+    monkeypatch.setattr(
+        c6.one_step, "step_contraction", lambda *arguments: replace(right(*arguments[:-1]), upper=0.2, lower=0.1)
+    )
+    checks = c6.one_step.checks(c6.one_step.measure(2, np.random.default_rng(0)), 1e-8)
+    assert {check.verdict for check in checks} == {Verdict.VIOLATED}
+
+
 def test_the_same_seed_gives_the_same_findings() -> None:
-    assert plain(small_findings().data) == plain(small_findings().data)
+    assert plain(small_findings().data) == plain(usual_findings().data)
 
 
 @pytest.mark.parametrize("changes", [{}, {"couplings": (1.5,), "epsilons": (0.1,), "starts": 0}], ids=["usual", "one"])
 def test_figures_are_drawn_from_plain_data(changes: dict[str, Any]) -> None:
-    data = from_plain(json.loads(json.dumps(plain(small_findings(**changes).data))))
+    data = from_plain(json.loads(json.dumps(plain((small_findings(**changes) if changes else usual_findings()).data))))
     for spec in c6.CLAIM.figures:
         assert render(spec.draw(data), "svg").startswith(b"<?xml")
 

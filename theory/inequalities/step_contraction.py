@@ -82,6 +82,8 @@ def step_contraction(
     least, largest = constant.interval
     upper, upper_by = 1 - 1 / min(tensorization_upper_bounds(channel, largest).values()), "C_AT"
     best, witness = (1 - 1 / least) ** 2, None
+    if upper <= best * (1 + 1e-12):
+        return StepContraction(min(best, 1.0), max(upper, best), upper_by, None)
     starts = starting_laws(channel, random_starts, np.random.default_rng(0) if generator is None else generator)
     for end in maximise_over_laws(_log_ratio(channel), starts, iterations):
         if entropy_density(end / channel.target - 1) @ channel.target >= SMALLEST_DIVERGENCE:

@@ -115,7 +115,8 @@ def draw(data: Mapping[str, Any]) -> Figure:
         ),
         1,
     ):
-        axes.hlines(c[name], places - 0.3, places + 0.3, COLOURS[series], DASHES[series], label=text)
+        dash: Any = DASHES[series]
+        axes.hlines(c[name], places - 0.3, places + 0.3, COLOURS[series], dash, label=text)
     middle = (c["low"] + c["high"]) / 2
     marks(axes, places, middle, 0, "largest factor (bars: enclosure)", interval=(c["low"], c["high"]))
     axes.plot(places, c["tried"], "s", color=COLOURS[4], fillstyle="none", label="largest of the laws tried")

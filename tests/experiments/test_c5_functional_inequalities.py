@@ -26,6 +26,7 @@ SMALL = {
     "starts": 0,
     "iterations": 30,
     "curvature_states": 8,
+    "pairs": 40,
 }
 
 
@@ -43,7 +44,7 @@ def test_the_claim_holds_and_is_registered() -> None:
     assert claim.name == c5.__name__.rpartition(".c5_")[2].replace("_", "-")
     findings = small_findings()
     assert overall(findings.checks) is Verdict.HOLDS
-    assert len(findings.checks) == 12
+    assert len(findings.checks) == 15
     # Two rings and one disordered Ising at three mask sizes; Potts, table and product at two.
     assert len(findings.table.rows) == 3 * 3 + 3 * 2
 
@@ -62,6 +63,20 @@ def test_figures_without_curvature() -> None:
     data = from_plain(json.loads(json.dumps(plain(small_findings(curvature_states=0).data))))
     for spec in c5.CLAIM.figures:
         assert render(spec.draw(data), "svg").startswith(b"<?xml")
+
+
+def test_an_overlap_that_is_too_large_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted falsehood: a masking that shows three times less of the difference between sequences."""
+    right = c5.overlap.tensorization_upper_bounds
+    monkeypatch.setattr(
+        c5.overlap,
+        "tensorization_upper_bounds",
+        lambda *arguments: {
+            name: bound / (3 if name == "Dobrushin coefficient" else 1) for name, bound in right(*arguments).items()
+        },
+    )
+    first, *_ = c5.overlap.checks(c5.overlap.measure(40, np.random.default_rng(0)), 1e-9)
+    assert first.verdict is Verdict.VIOLATED
 
 
 def test_a_lazy_sampler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

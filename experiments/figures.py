@@ -169,10 +169,12 @@ def logarithmic(axes: Axes, *values: ArrayLike, floor: float = 0.0) -> Callable[
     has_zero, has_infinite = bool((everything <= floor).any()), bool(np.isposinf(everything).any())
     axes.set_yscale("log")
     step = max(1, int(np.ceil((high - low) / 6)))
-    decades = [n for n in range(int(np.ceil(low)), int(np.floor(high)) + 1) if n % step == 0]
+    decades = [n for n in range(int(np.floor(low)), int(np.floor(high)) + 1) if n % step == 0]
+    # Where there are few decades, 2 and 5 between them.
     ticks = {10.0**n: f"$10^{{{n}}}$" for n in decades}
-    if len(ticks) < 2:
-        ticks = {value: f"{value:.2g}" for value in 10 ** np.linspace(low, high, 4)}
+    if high - low < 3:
+        ticks = {m * 10.0**n: f"{m * 10.0**n:g}" for n in decades for m in (1, 2, 5)}
+    ticks = {value: text for value, text in ticks.items() if 10**low <= value <= 10**high}
     for present, place, edge, text in ((has_zero, zero, low, "0"), (has_infinite, infinite, high, "∞")):
         if present:
             axes.axhspan(10 ** (2 * place - edge), 10**edge, color="0.9", zorder=0)

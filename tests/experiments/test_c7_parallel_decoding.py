@@ -40,7 +40,7 @@ def test_the_claim_holds_and_is_registered(true_findings: Findings) -> None:
     assert overall(findings.checks) is Verdict.HOLDS
     assert len(findings.table.rows) == 6
     # The claim is about something: at J = 0.6 and k = 3 parallel decoding loses a tenth of a nat and more.
-    assert findings.data["losses"]["direct"][-1] > 0.1
+    assert findings.data["losses"][-1].direct > 0.1
 
 
 def test_the_same_seed_gives_the_same_findings(true_findings: Findings) -> None:
@@ -103,4 +103,4 @@ def test_a_loss_that_forgets_the_block_is_reported(monkeypatch: pytest.MonkeyPat
 def test_shapes_beyond_the_limit_are_left_out() -> None:
     values = {**SMALL, "sites": (1, 2, 3, 8), "largest": 8}
     findings = c7.compute(build(c7.Parameters, values=values), 1, no_progress)
-    assert findings.data["realised"]["states"] == [2, 4, 8]
+    assert [row.states for row in findings.data["realised"]] == [2, 4, 8]

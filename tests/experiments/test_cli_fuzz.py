@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from experiments.cli import gmlm
 from tests.experiments import command_worker
 from tests.experiments.sweep_subjects import CHEAP_NAME
-from tests.experiments.test_results import fill
+from tests.experiments.test_sweeps_results import fill
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs limits on memory and time")
 

@@ -17,7 +17,7 @@ from experiments.sweeps.presets import PRESETS
 from experiments.sweeps.results import Row
 from experiments.sweeps.subjects import load_subject
 from tests.experiments.sweep_subjects import CHEAP, CHEAP_NAME
-from tests.experiments.test_results import fill, run
+from tests.experiments.test_sweeps_results import fill, run
 from theory.errors import InvalidInput
 from theory.parameters import assignments
 

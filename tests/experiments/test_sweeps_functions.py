@@ -18,8 +18,8 @@ from experiments.sweeps.plan import make_plan
 from experiments.sweeps.subjects import load_subject
 from tests.experiments import sweep_subjects
 from tests.experiments.sweep_subjects import LENGTHS_NAME
-from tests.experiments.test_results import run
-from tests.experiments.test_sweep_engine import GMLM, PATIENCE, count, started, wait_until
+from tests.experiments.test_sweeps_engine import GMLM, PATIENCE, count, started, wait_until
+from tests.experiments.test_sweeps_results import run
 from theory.errors import InvalidInput
 
 OWN = """

@@ -16,8 +16,8 @@ from experiments.claim import no_progress, plain
 from experiments.claims import c8_strong_clique as c8
 from experiments.sweeps import cluster
 from experiments.sweeps.subjects import load_subject, t5
-from tests.experiments.test_p_claims import train
-from tests.experiments.test_results import run
+from tests.experiments.test_claim_p2_to_p5 import train
+from tests.experiments.test_sweeps_results import run
 from tests.experiments.translation_stand_in import StandInDecoding, stand_in_laws
 from theory.conditionals import TableConditionals
 from theory.decoding import decoding_error, mixture_output_law, random_order, uniform_sizes

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 import gmlm
-from experiments.claims import MODULES
-from experiments.documentation import typesetting
+from experiments.claims import MODULES, load
+from experiments.documentation import atlas, contact_sheet, typesetting
 from experiments.documentation.face import path_of
 from experiments.documentation.markdown import escaped, prose, sections
+from experiments.records import compute, save
 from theory.decoding import RULES
+from theory.parameters import build
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = next(
@@ -99,6 +101,34 @@ def test_markdown_is_shown_as_it_stands() -> None:
     )
     assert escaped("a_b *c* `d_e`") == r"a\_b \*c\* `d_e`"
     assert sections("# T\n\n## A\n\nx\n\n## B\n\ny\n") == {"A": "x", "B": "y"}
+
+
+def test_the_contact_sheet_has_every_figure_of_the_records(tmp_path: Path) -> None:
+    claim = load("C8")
+    parameters = build(claim.parameters, values={"sites": 4, "cliques": (4,), "couplings": (1.0,), "large": (20,)})
+    results, docs = tmp_path / "results", tmp_path / "docs"
+    save(results, claim, compute(claim, parameters, 0, "quick"))
+    stale = docs / "figures" / "C8-gone.webp"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    with pytest.raises(SystemExit, match="no records"):
+        contact_sheet.main(tmp_path / "nowhere", docs)
+    assert stale.exists()
+    contact_sheet.main(results, docs)
+    assert {file.name for file in stale.parent.iterdir()} == {f"C8-{spec.name}.webp" for spec in claim.figures}
+    page = text(docs / "reference" / "figures.md")
+    assert all(f"../figures/C8-{spec.name}.webp" in page for spec in claim.figures)
+
+
+def test_the_atlas_keeps_the_numbers_of_decode() -> None:
+    options = "--sites 3 --calls 1,3"
+    kept = atlas.entry("small", options, atlas.decoded(options, "llada"))
+    assert [(row["decoder"], row["calls"]) for row in kept["rows"]] == [("llada", 1), ("llada", 3)]
+    law = gmlm.ising_on(gmlm.named_graph("cycle", 3), coupling=0.5)
+    output = gmlm.decode(gmlm.ConditionalTables(gmlm.TableConditionals(law)), gmlm.parse("llada"), 3).law
+    value, kind, low, high = kept["rows"][1]["kl"]
+    assert kind == "exact"
+    assert low == value == high == pytest.approx(gmlm.divergences(law, output).kl, rel=1e-4)
 
 
 @pytest.fixture(scope="module")

@@ -47,9 +47,9 @@ SHOWN = ("decoders", "bounds")
 """The files of data that the page draws; the second is that of `experiments.tightness.atlas`."""
 
 
-def decoded(options: str) -> dict[str, Any]:
+def decoded(options: str, decoder: str = "all") -> dict[str, Any]:
     """The record that ``gmlm decode`` prints."""
-    words = ["decode", *options.split(), "--decoder", "all", "--seed", str(SEED), "--json"]
+    words = ["decode", *options.split(), "--decoder", decoder, "--seed", str(SEED), "--json"]
     done = subprocess.run(
         [sys.executable, "-c", "from experiments.cli import main; main()", *words],
         stdout=subprocess.PIPE,
@@ -113,4 +113,6 @@ def main(target: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m experiments.documentation.atlas FILE.json")
     main(Path(sys.argv[1]))

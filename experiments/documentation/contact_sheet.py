@@ -80,6 +80,8 @@ def main(results: Path, docs: Path) -> None:
             print(f"the record of {key} was made by other code ({error!r})")
         else:
             found[key] = record
+    if not found:
+        sys.exit(f"results = {results}: no records of gmlm reproduce that can be drawn are there")
     for path, content in wanted.items():
         write_atomically(docs / path, content)
     for file in (docs / "figures").glob("*.webp"):
@@ -93,4 +95,6 @@ def main(results: Path, docs: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python -m experiments.documentation.contact_sheet RESULTS DOCS")
     main(Path(sys.argv[1]), Path(sys.argv[2]))

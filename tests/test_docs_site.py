@@ -16,7 +16,8 @@ from experiments.claims import MODULES, load
 from experiments.documentation import atlas, contact_sheet, typesetting
 from experiments.documentation.face import path_of
 from experiments.documentation.markdown import escaped, prose, sections
-from experiments.records import compute, save
+from experiments.files import write_json
+from experiments.records import compute, folder
 from theory.decoding import RULES
 from theory.parameters import build
 
@@ -107,7 +108,7 @@ def test_the_contact_sheet_has_every_figure_of_the_records(tmp_path: Path) -> No
     claim = load("C8")
     parameters = build(claim.parameters, values={"sites": 4, "cliques": (4,), "couplings": (1.0,), "large": (20,)})
     results, docs = tmp_path / "results", tmp_path / "docs"
-    save(results, claim, compute(claim, parameters, 0, "quick"))
+    write_json(folder(results, claim) / "record.json", compute(claim, parameters, 0, "quick"))
     stale = docs / "figures" / "C8-gone.webp"
     stale.parent.mkdir(parents=True)
     stale.touch()

@@ -1,7 +1,7 @@
 """Decoding and training of the T5 beside transformers and CTranslate2, and refinement beside our own greedy decoder.
 
     python benchmarks/t5.py [--batch 1,8,64] [--steps 1,2,4,8] [--rounds 9] [--threads 2] [--size small] [--alone]
-        [--basic] [--training] [--figure FILE]
+        [--basic] [--training] [--int8] [--figure FILE]
 
 All networks have the same random float32 weights. ``--size small``: width 256, feed-forward 512, 4 heads of 64, 4 + 4
 layers, 8,192 pieces; ``base``: those of T5 v1.1 base, 768, 2,048, 12 heads of 64, 12 + 12, 32,128. Sources and targets
@@ -16,8 +16,9 @@ threads summed; compare it where the machine is busy. All methods run on the sam
 Refinement rows: plain (all T passes), "early exit" (a sentence stops at its fixed point; the mean number of passes
 depends on the network, here a random one, and is printed), "partial logits" (mask-predict of rejected positions: after
 the first pass only these get logits), "1 layer" (a decoder of one layer, for both decoders). ``--basic`` leaves the
-last three out, ``--alone`` the peers. ``--training`` times a training step (gradient and Adam update, batch of the
-largest size, dropout 0.1) against torch.
+last three out, ``--alone`` the peers; with ``--int8`` CTranslate2 computes in int8, where its tokens may differ from
+ours. ``--training`` times a training step (gradient and Adam update, batch of the largest size, dropout 0.1) against
+torch.
 
 Where JAX sees a GPU, everything runs there, transformers too if its torch can; CTranslate2 stays on the processor and
 is left out. Matrix products are then TF32 in both, so that the same tokens are not to be expected.
@@ -26,6 +27,7 @@ is left out. Matrix products are then TF32 in both, so that the same tokens are 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import statistics
 import sys
@@ -124,8 +126,8 @@ def torch_device() -> str:
     return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
 
 
-def ctranslate2_translator(torch_model: Any, folder: str) -> Any:
-    """The same weights in CTranslate2, float32, or None where it is absent. Piece i is called "i"."""
+def ctranslate2_translator(torch_model: Any, folder: str, compute_type: str) -> Any:
+    """The same weights in CTranslate2, "float32" or "int8", or None where it is absent. Piece i is called "i"."""
     if torch_device() != "cpu":
         print("CTranslate2 is left out: it would run on the processor")
         return None
@@ -142,12 +144,15 @@ def ctranslate2_translator(torch_model: Any, folder: str) -> Any:
         pad_token="0", eos_token="1", unk_token="2", get_vocab=lambda: pieces, convert_ids_to_tokens=str
     )
     with torch.no_grad():
-        specification = T5Loader()(torch_model, tokenizer)
+        # A copy: quantisation writes into the weights that it is given.
+        specification = T5Loader()(copy.deepcopy(torch_model), tokenizer)
     specification.validate()
-    specification.optimize("float32")
+    specification.optimize(compute_type)
     specification.save(folder)
     threads = len(os.sched_getaffinity(0))
-    return ctranslate2.Translator(folder, device="cpu", compute_type="float32", inter_threads=1, intra_threads=threads)
+    return ctranslate2.Translator(
+        folder, device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=threads
+    )
 
 
 def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
@@ -172,7 +177,7 @@ def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
             results = translator.translate_batch(words, beam_size=1, **length)
             return [[int(word) for word in result.hypotheses[0]] for result in results]
 
-        found.append(Method("CTranslate2 greedy", translate))
+        found.append(Method(f"CTranslate2 {translator.compute_type}", translate))
     return found
 
 
@@ -301,7 +306,7 @@ def draw(found: dict[int, dict[str, Any]], steps: list[int], file: Path) -> None
     with style():
         figure, panels = new_figure(1, len(found))
         for axes, (batch, times) in zip(panels, sorted(found.items()), strict=True):
-            lines = [name for name in ("transformers greedy", "CTranslate2 greedy", OURS) if name in times]
+            lines = [name for name in times if name in ("transformers greedy", OURS) or name.startswith("CTranslate2")]
             for index, name in enumerate(lines):
                 height = statistics.median(times[name].wall) / batch
                 axes.axhline(height, label=name, color=COLOURS[index], linestyle=DASHES[index])
@@ -338,6 +343,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="no peers")
     parser.add_argument("--basic", action="store_true", help="no early exit, partial logits, shallow decoder")
     parser.add_argument("--training", action="store_true", help="a training step too")
+    parser.add_argument("--int8", action="store_true", help="CTranslate2 computes in int8")
     parser.add_argument("--figure", type=Path, help="draw milliseconds against steps into this file (png, svg, pdf)")
     options = parser.parse_args()
     from theory.parameters import parse_numbers
@@ -354,7 +360,8 @@ def main() -> None:
     print(f"{options.threads} processor(s), load {os.getloadavg()[0]:.1f}, {options.rounds} rounds, {LENGTH} tokens")
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         torch_model = None if options.alone else torch_network(make_network(options.size), first)
-        translator = None if torch_model is None else ctranslate2_translator(torch_model, second)
+        compute_type = "int8" if options.int8 else "float32"
+        translator = None if torch_model is None else ctranslate2_translator(torch_model, second, compute_type)
         head = f"{'batch':>5}  {'method':<24}{'ms':>10}{'processor':>11}{'ratio':>9}{'processor':>11}"
         print(head, flush=True)
         found = {

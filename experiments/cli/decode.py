@@ -185,6 +185,9 @@ def _subject(
     from experiments.cli.progress import progress
     from experiments.decoding.networks import open_network, steps_of, train_on_law
     from experiments.decoding.record import require_known
+    from experiments.decoding.studies import lacks_noise
+    from theory.decoding.noise import needs_noise
+    from theory.decoding.registry import parse
     from theory.errors import InvalidInput
 
     if network is not None:
@@ -201,6 +204,9 @@ def _subject(
         return law, None
     steps = steps_of(trained)
     require_known(decoders, calls, law.sites)
+    for text in decoders:
+        if text.strip() != "all" and needs_noise(parse(text)):
+            raise lacks_noise(parse(text))
     with progress("training", steps) as shown:
         return law, train_on_law(
             law, trained, seed, lambda step, loss: shown.update(step, text=f"loss {loss:.4f}", now=step == steps)

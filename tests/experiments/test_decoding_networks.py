@@ -238,6 +238,7 @@ def test_the_command_scores_regions_of_sequences(tmp_path: Path) -> None:
         (["--trained", "mlp:depth=2"], "depth"),
         (["--trained", "mlp", "--decoder", "ladda"], "decoder = ladda"),
         (["--trained", "mlp", "--calls", "9"], "calls = 9"),
+        (["--trained", "mlp", "--decoder", "ddpd"], "under noise"),
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], words: str) -> None:

@@ -19,7 +19,8 @@ import experiments.claims.n3_trained_network_gets_stuck_in_the_clique as n3
 from experiments.claim import Findings, Verdict, no_progress
 from experiments.learned import Learning, learn, mean_interval
 from experiments.records import compute, draw
-from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals
+from tests.law_examples import with_noise
+from theory.conditionals import ConditionalModel, TableConditionals
 from theory.errors import InvalidInput
 from theory.incompatibility import rectangle_test
 from theory.laws import JointLaw, product_law, random_ising, random_law
@@ -38,19 +39,7 @@ SMALL = {
 
 def noisy(law: JointLaw, masks: object, learning: object, seed: int, samples: int | None = None) -> ConditionalModel:
     """Conditionals that no joint law has, nearer to the law's own the more samples there are."""
-    exact = TableConditionals(law)
-    size = 0.1 if samples is None else 3 / np.sqrt(samples)
-
-    def predict(tokens: np.ndarray) -> np.ndarray:
-        masked = tuple(int(i) for i in np.flatnonzero(tokens[0] == law.symbols))
-        result = np.full((len(tokens), law.sites, law.symbols), 1 / law.symbols)
-        laws = exact.token_conditionals(masked).transpose(1, 0, 2)
-        noise = np.random.default_rng((seed, *masked)).normal(size=laws.shape)
-        weights = laws * np.exp(size * noise)
-        result[:, list(masked)] = weights / weights.sum(axis=2, keepdims=True)
-        return result
-
-    return FunctionConditionals(law.sites, law.symbols, predict)
+    return with_noise(TableConditionals(law), seed, 0.1 if samples is None else 3 / np.sqrt(samples))
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ import pytest
 import experiments.claims.n5_adaptive_masks as n5
 from experiments.claim import Verdict, no_progress
 from experiments.records import compute, draw
-from theory.conditionals import ConditionalModel, FunctionConditionals, MaskAwareConditionals, TableConditionals
+from tests.law_examples import with_noise
+from theory.conditionals import ConditionalModel, MaskAwareConditionals, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, random_ising
 from theory.masks import AdaptiveMaskLaw, MaskLaw
@@ -34,15 +35,7 @@ def noisy(
     """What masked training tends to, with noise on the log-odds that falls with the data."""
     exact = MaskAwareConditionals(law, masks) if isinstance(masks, AdaptiveMaskLaw) else TableConditionals(law)
 
-    def predict(tokens: np.ndarray) -> np.ndarray:
-        masked = tuple(int(i) for i in np.flatnonzero(tokens[0] == law.symbols))
-        result = np.full((len(tokens), law.sites, law.symbols), 1 / law.symbols)
-        laws = exact.token_conditionals(masked).transpose(1, 0, 2)
-        weights = laws * np.exp(3 / np.sqrt(samples) * np.random.default_rng((seed, *masked)).normal(size=laws.shape))
-        result[:, list(masked)] = weights / weights.sum(axis=2, keepdims=True)
-        return result
-
-    return FunctionConditionals(law.sites, law.symbols, predict)
+    return with_noise(exact, seed, 3 / np.sqrt(samples))
 
 
 @pytest.fixture(autouse=True)

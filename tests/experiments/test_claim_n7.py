@@ -9,7 +9,8 @@ import experiments.claims.n7_trained_transformer_against_product_kernels as n7
 from experiments.claim import Verdict, no_progress
 from experiments.learned import Learning
 from experiments.records import compute, draw
-from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals
+from tests.law_examples import with_noise
+from theory.conditionals import ConditionalModel, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, ising_on, named_graph, random_ising
 from theory.masks import MaskLaw, k_uniform
@@ -22,18 +23,7 @@ SMALL = {"ring": 3, "couplings": (0.5, 1.0), "kernel_sites": 2}
 
 def noisy(law: JointLaw, masks: MaskLaw, learning: Learning, seed: int) -> ConditionalModel:
     """The exact conditionals, with noise on the log-odds that falls with the length of training."""
-    exact = TableConditionals(law)
-
-    def predict(tokens: np.ndarray) -> np.ndarray:
-        masked = tuple(int(i) for i in np.flatnonzero(tokens[0] == law.symbols))
-        result = np.full((len(tokens), law.sites, law.symbols), 1 / law.symbols)
-        laws = exact.token_conditionals(masked).transpose(1, 0, 2)
-        noise = np.random.default_rng((seed, *masked)).normal(size=laws.shape)
-        weights = laws * np.exp(4 / np.sqrt(learning.steps) * noise)
-        result[:, list(masked)] = weights / weights.sum(axis=2, keepdims=True)
-        return result
-
-    return FunctionConditionals(law.sites, law.symbols, predict)
+    return with_noise(TableConditionals(law), seed, 4 / np.sqrt(learning.steps))
 
 
 @pytest.fixture(autouse=True)

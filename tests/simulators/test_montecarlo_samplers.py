@@ -19,10 +19,11 @@ from scipy import stats
 from simulators.montecarlo import models
 from simulators.montecarlo.masks import drawing
 from simulators.montecarlo.samplers import SAMPLERS, State, metropolis_hastings, simulated, systematic_scan
+from tests import law_examples
 from theory import laws
 from theory import masks as exact
 from theory import samplers as theory
-from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals, TemperedConditionals
+from theory.conditionals import ConditionalModel, TableConditionals, TemperedConditionals
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
 from theory.states import all_sequences, state_index
@@ -65,25 +66,13 @@ def one_step_counts(
     return np.bincount(moves, minlength=states**2).reshape(states, states)
 
 
-def random_table(seed: int, sites: int, symbols: int, zeros: float = 0.0) -> JointLaw:
-    generator = np.random.default_rng(seed)
-    weights = generator.gamma(0.7, size=(symbols,) * sites) + 1e-2
-    weights[generator.random(weights.shape) < zeros] = 0.0
-    weights.flat[0] += 0.1
-    return JointLaw.from_weights(weights)
-
-
 def incompatible(sites: int, symbols: int) -> tuple[models.Model, ConditionalModel]:
-    weights = np.random.default_rng(5).normal(size=(sites, symbols + 1, sites, symbols))
+    weights = law_examples.incompatible_weights(sites, symbols)
 
     def logits(tokens: jax.Array) -> jax.Array:
         return jnp.asarray(weights)[jnp.arange(sites), tokens].sum(axis=0)
 
-    def predict(tokens: np.ndarray) -> np.ndarray:
-        scores = np.exp(sum(weights[i, tokens[:, i]] for i in range(sites)))
-        return scores / scores.sum(axis=2, keepdims=True)
-
-    return models.FunctionModel(sites, symbols, logits), FunctionConditionals(sites, symbols, predict)
+    return models.FunctionModel(sites, symbols, logits), law_examples.incompatible(sites, symbols)
 
 
 def table(law: JointLaw) -> tuple[models.Model, ConditionalModel]:
@@ -123,8 +112,8 @@ def markov() -> tuple[models.Model, ConditionalModel]:
 
 
 MODELS = {
-    "table": lambda: table(random_table(2, 2, 3)),
-    "table with zeros": lambda: table(random_table(3, 3, 2, zeros=0.4)),
+    "table": lambda: table(law_examples.random_law(2, 2, 3, least=1e-2)),
+    "table with zeros": lambda: table(law_examples.random_law(3, 3, 2, zeros=0.4, least=1e-2)),
     "uniform table": lambda: table(JointLaw(np.full((2, 2, 2), 1 / 8))),
     "Ising on a graph": ising_on_graph,
     "Potts on a path": potts_on_path,
@@ -182,7 +171,7 @@ def test_steps_follow_the_exact_kernel(model_name: str, sampler_name: str, quick
         law = exact.partition(sites, [range(1, sites), range(1)])
     sampler = theory.parse_sampler(sampler_name)
     if sampler.needs_law and conditionals.law is None:
-        target = random_table(8, sites, symbols)
+        target = law_examples.random_law(8, sites, symbols, least=1e-2)
         walk = simulated(sampler, model, law, models.TableModel(target))
         matrix = sampler.build(conditionals, law, target).to_dense()
     else:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.law_examples import incompatible, random_law
 from theory.chains import DenseOperator, communicating_classes, is_reversible
-from theory.conditionals import ConditionalModel, FunctionConditionals, TableConditionals, TemperedConditionals
+from theory.conditionals import ConditionalModel, TableConditionals, TemperedConditionals
 from theory.errors import InvalidInput
 from theory.laws import product_law
 from theory.laws.joint import JointLaw
@@ -29,27 +30,6 @@ from theory.samplers import (
 )
 
 EXACT = 1e-13
-
-
-def random_law(seed: int, sites: int = 3, symbols: int = 2, zeros: float = 0.0) -> JointLaw:
-    generator = np.random.default_rng(seed)
-    weights = generator.gamma(0.7, size=(symbols,) * sites) + 1e-3
-    weights[generator.random(weights.shape) < zeros] = 0.0
-    weights.flat[0] += 0.1
-    return JointLaw.from_weights(weights)
-
-
-def incompatible(sites: int, symbols: int, seed: int = 5) -> FunctionConditionals:
-    """Conditionals that no joint law has: a random positive function of the visible tokens."""
-    generator = np.random.default_rng(seed)
-    weights = generator.normal(size=(sites, symbols + 1, sites, symbols))
-
-    def predict(tokens: np.ndarray) -> np.ndarray:
-        logits = sum(weights[i, tokens[:, i]] for i in range(sites))
-        scores = np.exp(logits - logits.max(axis=2, keepdims=True))
-        return scores / scores.sum(axis=2, keepdims=True)
-
-    return FunctionConditionals(sites, symbols, predict)
 
 
 class Literal:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.law_examples import random_law
 from theory.chains.operator import TransitionOperator
 from theory.conditionals import FunctionConditionals, TableConditionals, TemperedConditionals
 from theory.errors import InvalidInput
@@ -35,14 +36,6 @@ from theory.samplers import (
 from theory.samplers.threads import run_tasks, thread_count, thread_limit
 
 EXACT = 1e-13
-
-
-def random_law(seed: int, sites: int, symbols: int, zeros: float = 0.0) -> JointLaw:
-    generator = np.random.default_rng(seed)
-    weights = generator.gamma(0.7, size=(symbols,) * sites) + 1e-3
-    weights[generator.random(weights.shape) < zeros] = 0.0
-    weights.flat[0] += 0.1
-    return JointLaw.from_weights(weights)
 
 
 MASKS: dict[str, Callable[[int, int], MaskLaw]] = {

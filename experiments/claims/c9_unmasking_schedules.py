@@ -259,8 +259,8 @@ def draw_frontier(data: Mapping[str, Any]) -> Figure:
     )
     headline(
         figure,
-        f"With {half} calls the best schedule loses {min(best):.1g} to {max(best):.1g} nats, left-to-right blocks "
-        f"{min(blocks):.1g} to {max(blocks):.1g} (marks exact; solid: predicted; dashed: upper bounds)",
+        f"With {half} calls the best schedule loses at most {max(best):.1g} nats, left-to-right blocks at least "
+        f"{min(blocks):.1g} (marks exact; solid: predicted; dashed: upper bounds)",
     )
     return figure
 
@@ -270,8 +270,8 @@ def _predicted(series: Series) -> list[float]:
 
 
 def _at(chosen: Sequence[Series], name: str, steps: int) -> float:
-    """The error of a series with that many steps, at least the smallest that is told from zero."""
-    return max(SMALLEST_DRAWN, *(entry["measured"][steps - 1] for entry in chosen if entry["name"] == name))
+    """The error of a series with that many steps; rounding may leave less than nothing."""
+    return max(0.0, *(entry["measured"][steps - 1] for entry in chosen if entry["name"] == name))
 
 
 CLAIM = Claim(

@@ -10,6 +10,7 @@ from experiments.claims import c8_large_cliques as large_cliques
 from experiments.claims import c8_strong_clique as c8
 from theory.chains import DenseOperator
 from theory.errors import InvalidInput
+from theory.laws import spins, strong_clique
 from theory.parameters import build
 
 
@@ -82,7 +83,9 @@ def test_a_two_stage_bound_that_is_too_small_is_reported(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(("m", "coupling", "exact", "bound"), [(8, 1.0, 0.00145, 0.0039), (12, 0.5, 0.0110, 0.0526)])
 def test_the_two_stage_bound_of_the_worked_examples(m: int, coupling: float, exact: float, bound: float) -> None:
     """T b_1 is .142 and 1.05."""
-    (row,) = run(sites=m, cliques=(m,), couplings=(coupling,), large=(20,)).data["parallel"]
+    parameters = build(c8.Parameters, "quick", {"sites": m})
+    wrong = spins(m).sum(axis=1) <= -2
+    row = c8._parallel(strong_clique(m, m, coupling, parameters.field), m, coupling, wrong, parameters)
     assert (row.left, row.two_stage) == pytest.approx((exact, bound), rel=0.01)
 
 

@@ -7,13 +7,14 @@ data, so that they can be typed, stored in a record and swept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
 import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from experiments.chains.model_spec import ModelSpec
 from theory.chains.operator import TransitionOperator
@@ -38,6 +39,7 @@ from theory.laws import (
     strong_clique,
 )
 from theory.laws.hard_core import hard_core
+from theory.laws.joint import LOG_TINY
 from theory.masks import MaskLaw, k_uniform
 from theory.memory import require_memory
 from theory.samplers import parse_sampler
@@ -49,12 +51,28 @@ Array = NDArray[np.float64]
 def sticky(symbols: int, strength: float) -> Array:
     """A stochastic matrix [q, q] whose diagonal is exp(strength) times as likely as any other entry."""
     require_memory(4 * 8.0 * symbols**2, "symbols", symbols, "the matrix of symbols")
-    return np.asarray(softmax(strength * np.eye(symbols), axis=1))
+    return _positive("coupling", strength, softmax(strength * np.eye(symbols), axis=1))
 
 
 def tilted(symbols: int, field: float) -> Array:
     """A law [q] in which each symbol is exp(2 field) times as likely as the one before (the law of an Ising spin)."""
-    return np.asarray(softmax(2 * field * np.arange(symbols)))
+    return _positive("field", field, softmax(2 * field * np.arange(symbols)))
+
+
+def _positive(option: str, value: float, masses: Array) -> Array:
+    """Refuse what a float would make impossible, but is not."""
+    if not (masses >= np.finfo(np.float64).tiny).all():
+        raise InvalidInput(option, value, "the rarest symbol of a site must have a probability of at least 2e-308 here")
+    return np.asarray(masses)
+
+
+def _product(spec: ModelSpec) -> JointLaw:
+    """From logarithms, so that no field is too strong."""
+    logs = log_softmax(2 * spec.field * np.arange(spec.symbols))
+    if spec.sites * logs.min() > LOG_TINY:
+        return product_law(np.tile(np.exp(logs), (spec.sites, 1)))
+    require_states(spec.sites, spec.symbols, 24.0, "the product law")
+    return JointLaw.from_log_weights(reduce(np.add.outer, [logs] * spec.sites), "product law")
 
 
 def _graph(spec: ModelSpec) -> nx.Graph[int]:
@@ -113,9 +131,7 @@ MODELS = {
         lambda spec: random_ising(spec.sites, np.random.default_rng(spec.seed), spec.coupling), "sites coupling seed"
     ),
     "potts": _model(_potts, "sites symbols graph coupling field"),
-    "product": _model(
-        lambda spec: product_law(np.tile(tilted(spec.symbols, spec.field), (spec.sites, 1))), "sites symbols field"
-    ),
+    "product": _model(_product, "sites symbols field"),
     "mixture": _model(_mixture, "sites symbols coupling field"),
     "markov": _model(
         lambda spec: markov_sequence(tilted(spec.symbols, spec.field), sticky(spec.symbols, spec.coupling), spec.sites),

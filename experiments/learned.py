@@ -68,6 +68,13 @@ def learn(
     return induced_conditionals(network)
 
 
+def untrained(law: JointLaw, learning: Learning, seed: int) -> ConditionalModel:
+    """Conditionals of the network before training: a wrong alternative that checks of trained ones should reject."""
+    from simulators.gmlm.induced import induced_conditionals
+
+    return induced_conditionals(new_network(law, learning, seed))
+
+
 def new_network(law: JointLaw | SequenceLaw, learning: Learning, seed: int) -> MaskedNetwork:
     """The untrained network.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
-from experiments.learned import Learning, learn
+from experiments.learned import Learning, learn, untrained
 from theory.bounds.perturbation import divergence_of_runs_bound, stationary_distance_bound
 from theory.chains import DenseOperator, mixing_time, stationary_law
 from theory.conditionals import ConditionalModel, TableConditionals
@@ -28,6 +28,11 @@ Array = NDArray[np.float64]
 
 ROUNDING = 1e-9
 """Rounding allowed in total variations after at most a few hundred steps."""
+
+UNTRAINED = "the same network before training, held to the bounds of the trained one"
+
+SHARE = 0.5
+"""Of networks and samplers at least, for which the untrained network must be told from the trained one."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,15 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             }
         )
     names = list(exact)
+    raw = [_chains(untrained(law, learning, 1000 * seed + index), parameters) for index in range(parameters.seeds)]
+    beyond = [
+        [[np.abs(_curve(chains[name], law, times) - curves[name])[1:] > n["bounds"][name][1:] for name in names]]
+        for chains, n in zip(raw, networks, strict=True)
+    ]
+    far = [
+        [_plateau(chains[name], law) > n["plateau_bounds"][name] for name in names]
+        for chains, n in zip(raw, networks, strict=True)
+    ]
     gibbs = [name for name in names if "Gibbs" in name]
     checks = [
         Check.equal(
@@ -88,7 +102,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             ROUNDING,
             "every network, sampler and step t ≥ 1, worst start",
             trivial=1.0,
-        ),
+        ).against(UNTRAINED, float(np.mean(beyond))),
         Check.at_most(
             "distance of each learned chain's stationary law to p is at most t TV(pQ, p) / (1 - δ(Q^t))",
             [[n["plateaus"][name] for name in names] for n in networks],
@@ -96,6 +110,13 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             ROUNDING,
             "every network and sampler; what parallel samplers lose with exact conditionals is in TV(pQ, p) as well",
             trivial=1.0,
+        ).against(UNTRAINED, float(np.mean(far))),
+        Check.at_least(
+            "the untrained network is rejected: samplers whose curve leaves the trained network's bound at some step",
+            np.mean([[rejected.any() for rejected in network[0]] for network in beyond]),
+            SHARE,
+            0.0,
+            "share of networks and samplers",
         ),
     ]
     columns = [

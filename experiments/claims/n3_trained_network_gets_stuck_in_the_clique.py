@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
 from experiments.figures import COLOURS, MARKERS, new_figure, style
-from experiments.learned import Learning, learn, mean_interval
+from experiments.learned import Learning, learn, mean_interval, untrained
 from theory.bounds import escape_probability_bound, redraw_probability
 from theory.chains import DenseOperator, expected_escape_times, expected_hitting_times
 from theory.conditionals import ConditionalModel, TableConditionals
@@ -67,6 +67,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             ),
             "exact": exact.measure(),
             "learned": [],
+            "untrained": [],
         }
         for index in range(parameters.seeds):
             done = (place + index / parameters.seeds) / len(parameters.couplings)
@@ -74,6 +75,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             model = learn(law, uniform_ratio(law.sites), learning, 1000 * seed + index)
             learned = _Chains(model, law, parameters.clique)
             row["learned"].append(learned.measure() | learned.errors(exact))
+            raw = _Chains(untrained(law, learning, 1000 * seed + index), law, parameters.clique)
+            row["untrained"].append(raw.measure())
         rows.append(row)
     table = _table(rows)
     last = dict(zip(table.columns, table.rows[-1], strict=True))
@@ -131,6 +134,9 @@ def _checks(rows: list[dict[str, Any]]) -> list[Check]:
             slowest,
             ROUNDING * np.where(np.isfinite(slowest), slowest, 1.0),
             "worst start of every network; no limit where the error exceeds c",
+        ).against(
+            "the same networks before training",
+            float(np.mean([raw["arrival"] for row in rows for raw in row["untrained"]] > slowest)),
         ),
     ]
     for row in rows:
@@ -140,6 +146,8 @@ def _checks(rows: list[dict[str, Any]]) -> list[Check]:
                 mean_interval([np.log(network["escape"]) for network in row["learned"]], LEVEL),
                 float(np.log(row["bound"])),
                 f"start x ~ p(· | wrong mode); Student's {LEVEL:.0%} interval over networks, against ln of the bound",
+            ).against(
+                "the same networks before training", np.mean([raw["escape"] > row["bound"] for raw in row["untrained"]])
             )
         )
     return checks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,8 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             f"mean over k; Student's {LEVEL:.0%} interval over networks and couplings, paired by seed",
         ),
     ]
+    if len(parameters.couplings) > 1:
+        checks.append(_told_apart(blocks, parameters.couplings, last))
     data = {"blocks": blocks, "kernels": kernels, "ring": parameters.ring}
     floors, losses = (np.array([row[name] for row in blocks if row["steps"] == last]) for name in ("floors", "losses"))
     takeaway = (
@@ -106,6 +108,22 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         f"{np.mean([rest[last] / rest[first] for rest in excess]):.2g} of its value after {first} steps."
     )
     return Findings(checks, _table(blocks, kernels, last), data, takeaway)
+
+
+def _told_apart(blocks: list[dict[str, Any]], couplings: Sequence[float], steps: int) -> Check:
+    """Networks trained at another coupling are rejected: on the law of this one they lose twice as much, by seed."""
+    differences = []
+    for place, coupling in enumerate(couplings):
+        right = _excess(blocks, coupling, steps)
+        for other in [value for value in couplings if value != coupling]:
+            rows = [row for row in blocks if (row["coupling"], row["steps"]) == (other, steps)]
+            differences += [np.log(mine / row["elsewhere"][place]) for mine, row in zip(right, rows, strict=True)]
+    return Check.interval_at_most(
+        f"ln of the loss above the floor after {steps} steps, minus that of a network trained at another coupling",
+        mean_interval(differences, LEVEL),
+        -float(np.log(2)),
+        f"on the same law, mean over k; Student's {LEVEL:.0%} interval over pairs of networks of the same seed",
+    ).against("a network trained at another coupling", float(np.mean(np.array(differences) < -np.log(2))))
 
 
 def _blocks(parameters: Parameters, seed: int, progress: Progress) -> list[dict[str, Any]]:
@@ -134,6 +152,10 @@ def _blocks(parameters: Parameters, seed: int, progress: Progress) -> list[dict[
                 "floors": np.array([conditional_total_correlation(law, chosen) for chosen in masks]),
                 "losses": np.array([_block_loss(law, model, chosen) for chosen in masks]),
                 "errors": np.array([_token_errors(law, model, chosen) for chosen in masks]),
+                "elsewhere": [
+                    float(np.mean([_token_errors(other, model, chosen) for chosen in masks]))
+                    for other in (ising_on(graph, value, parameters.field) for value in parameters.couplings)
+                ],
             }
         )
     return rows

@@ -1,6 +1,9 @@
-"""How many sequences masked learning of an Ising model needs, as a record: what is expected, and what is guaranteed.
+"""How many sequences masked learning of a law needs, as a record: what is expected, and what is guaranteed.
 
-The class is the box of parameters within a half-width of the model's own. Three answers for each mask size k:
+An Ising model is learned among Ising models. Any other law, such as the one that a network's conditionals induce, is
+learned among all laws on its support, with one parameter for each state but one: the logarithm of its mass over that of
+the likeliest state. The class is the box of parameters within a half-width of the law's own. Three answers for each
+mask size k:
 
     asymptotic        n at which E TV = target to first order, from tr of the asymptotic covariance (claim C1), with one
                       mask or every mask for each sequence; an approximation, no bound
@@ -25,17 +28,47 @@ from theory.bounds import (
     smallest_conditional_in_box,
     total_variation_bound,
 )
+from theory.conditionals import ConditionalModel
 from theory.errors import InvalidInput
 from theory.inequalities import tensorization_upper_bound
-from theory.laws import IsingLaw
+from theory.laws import ExponentialFamily, ExponentialLaw, JointLaw
 from theory.masks import k_uniform
 
 LARGEST = 10**18
 """Sizes above this are reported as None: no data set is that large."""
 
+LARGEST_SUPPORT = 512
+"""States of a law that is learned among all laws: its information matrices have as many rows."""
 
-def ising_sample_sizes(
-    law: IsingLaw, sizes: Iterable[int], target: float, delta: float = 0.05, width: float = 0.5
+
+def among_all_laws(law: JointLaw) -> ExponentialLaw:
+    """The law as a member of the family of all laws on its support.
+
+    Raises:
+        InvalidInput: fewer than 2 states in the support, or more than `LARGEST_SUPPORT`.
+    """
+    support = np.flatnonzero(law.support)
+    if not 2 <= len(support) <= LARGEST_SUPPORT:
+        raise InvalidInput("law", f"{len(support)} states", f"2 to {LARGEST_SUPPORT} states in the support are needed")
+    likeliest = int(law.probabilities.argmax())
+    free = support[support != likeliest]
+    statistics = np.zeros((law.states, len(free)))
+    statistics[free, np.arange(len(free))] = 1.0
+    base = np.where(law.support, 0.0, -np.inf)
+    family = ExponentialFamily(law.sites, law.symbols, statistics, base_log_weights=base, name="all laws")
+    theta = np.log(law.probabilities[free] / law.probabilities[likeliest])
+    return ExponentialLaw(law.table, family, theta, law.name)
+
+
+def induced_law(conditionals: ConditionalModel) -> ExponentialLaw:
+    """The law that decoding a network from left to right induces, among all laws."""
+    joint = conditionals.joint_conditional(range(conditionals.sites))[0]
+    shape = (conditionals.symbols,) * conditionals.sites
+    return among_all_laws(JointLaw.from_weights(np.asarray(joint).reshape(shape)))
+
+
+def sample_sizes(
+    law: ExponentialLaw, sizes: Iterable[int], target: float, delta: float = 0.05, width: float = 0.5
 ) -> dict[str, Any]:
     """Sample sizes for TV(p, learned law) <= target with k-uniform masks.
 

@@ -42,10 +42,17 @@ def noisy(law: JointLaw, masks: object, learning: object, seed: int, samples: in
     return with_noise(TableConditionals(law), seed, 0.1 if samples is None else 3 / np.sqrt(samples))
 
 
+def fair(law: JointLaw, *_: object) -> ConditionalModel:
+    """Conditionals that know nothing."""
+    return TableConditionals(product_law(np.full((law.sites, law.symbols), 1 / law.symbols)))
+
+
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in SMALL:
         monkeypatch.setattr(module, "learn", noisy)
+    for module in (n2, n3):
+        monkeypatch.setattr(module, "untrained", fair)
 
 
 def findings(module: ModuleType, **changes: object) -> Findings:
@@ -123,20 +130,26 @@ def test_n2_finds_bounds_that_are_too_small(monkeypatch: pytest.MonkeyPatch) -> 
     runs, plateau = n2.divergence_of_runs_bound, n2.stationary_distance_bound
     with monkeypatch.context() as patch:
         patch.setattr(n2, "divergence_of_runs_bound", lambda *arguments: 0.05 * runs(*arguments))
-        assert verdicts(n2) == [HOLDS, VIOLATED, HOLDS]
+        assert verdicts(n2) == [HOLDS, VIOLATED, HOLDS, HOLDS]
     with monkeypatch.context() as patch:
         patch.setattr(n2, "stationary_distance_bound", lambda *arguments: 0.05 * plateau(*arguments))
-        assert verdicts(n2) == [HOLDS, HOLDS, VIOLATED]
+        assert verdicts(n2) == [HOLDS, HOLDS, VIOLATED, HOLDS]
 
 
 def test_n2_finds_a_sampler_that_is_not_gibbs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(n2, "block_gibbs", k_parallel)
-    assert verdicts(n2) == [VIOLATED, HOLDS, HOLDS]
+    assert verdicts(n2) == [VIOLATED, HOLDS, HOLDS, HOLDS]
+
+
+def test_n2_says_so_where_training_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(n2, "untrained", lambda law, learning, seed: noisy(law, None, learning, seed))
+    found = findings(n2).checks
+    assert found[3].verdict is VIOLATED
+    assert found[1].power == found[2].power == 0
 
 
 def test_n3_finds_networks_that_are_not_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
-    fair = TableConditionals(product_law(np.full((5, 2), 0.5)))
-    monkeypatch.setattr(n3, "learn", lambda *arguments: fair)
+    monkeypatch.setattr(n3, "learn", lambda *arguments: fair(arguments[0]))
     assert verdicts(n3, couplings=(1.0,)) == [HOLDS, HOLDS, VIOLATED]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -168,6 +169,9 @@ def test_the_atlas_is_alive(site: Path, browser: Any, width: int) -> None:
     assert all(words in hover for words in ("KL(p‖q)", "KL(q‖p)", "total variation"))
     assert re.search(r"\((exact|unbiased|upper|lower)", hover)
     assert page.inner_text("#atlas-numbers tbody tr")
+    bounds = json.loads(text(ROOT / "docs" / "data" / "bounds.json"))["bounds"]
+    drawn = page.evaluate("document.querySelector('#atlas-bound-plot').data[0].y")
+    assert set(drawn) == {bound["bound"] for bound in bounds}
     assert not troubles
     page.close()
 

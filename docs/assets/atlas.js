@@ -96,7 +96,7 @@
     plot.style.height = `${90 + 24 * bounds.length}px`;
     Plotly.react(plot, [{
       type: "scatter", mode: "markers", x: bounds.map((row) => row.ratio), y: bounds.map((row) => row.bound),
-      marker: { size: 10, color: COLOURS[0], symbol: bounds.map((row) => (row.ratio >= 1 - 1e-6 ? "diamond" : "circle-open")) },
+      marker: { size: 10, color: COLOURS[0], symbol: bounds.map((row) => ({ "not attained": "circle-open", attained: "diamond" }[row.verdict] || "x")) },
       text: bounds.map((row) => `<b>${row.bound}</b> (${row.claim})<br>${row.statement}<br>ratio ${shown(row.ratio)}: ${row.verdict}<br>` +
         Object.entries(row.instance || {}).map(([key, value]) => `${key} ${JSON.stringify(value).slice(0, 60)}`).join("<br>")),
       hovertemplate: "%{text}<extra></extra>",

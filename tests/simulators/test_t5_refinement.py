@@ -418,3 +418,14 @@ def test_lengths_that_cannot_be_are_refused(network: T5, lengths: Any) -> None:
 def test_an_oracle_needs_the_lengths() -> None:
     with pytest.raises(InvalidInput, match="lengths"):
         RefinementDecoder(refinement_network(length_predictor="oracle"))(sentences(2))
+
+
+def test_a_batch_may_be_padded_beyond_the_longest_target() -> None:
+    network = refinement_network(positional_attention=True, range_masks=True, max_target_length=5)
+    source = jnp.asarray(sentences(2, 0), jnp.int32)
+    inputs = jnp.asarray([[9, 8, 7, 6, 1], [9, 8, 1, 0, 0]], jnp.int32)
+    encoded = network.encode(source)
+    states = network.decode(inputs, encoded)
+    padded = network.decode(jnp.pad(inputs, ((0, 0), (0, 3))), encoded)
+    seen = np.asarray(inputs != 0)
+    np.testing.assert_allclose(np.asarray(padded)[:, :5][seen], np.asarray(states)[seen], rtol=1e-4, atol=1e-5)

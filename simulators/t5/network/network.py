@@ -183,7 +183,10 @@ class Decoder(nnx.Module):
 
         def places(attention: PositionalAttention, values: jax.Array) -> jax.Array:
             assert self.positions is not None
-            return recorded(attention(values, self.positions[...][:length], hidden, dropout), found.positional)
+            known = self.positions[...][:length]
+            # A batch may be padded beyond the longest target; what stands there is hidden.
+            known = jnp.pad(known, ((0, length - known.shape[0]), (0, 0)))
+            return recorded(attention(values, known, hidden, dropout), found.positional)
 
         states = dropout(states)
         for block, pair in zip(self.blocks, memory, strict=True):

@@ -156,6 +156,8 @@ def test_bad_text_of_masks_is_refused(text: str) -> None:
         ("k=3", "k-uniform:k=3"),
         ("bernoulli=0.3", "bernoulli:ratio=0.3"),
         ("span=4", "spans:length=4"),
+        ("15%", "bernoulli:ratio=0.15"),
+        ("0.4", "bernoulli:ratio=0.4"),
         ("cyclic-spans=4", "spans:length=4,periodic=true"),
         ("blocks=0,1;2,3", "blocks:of=0+1/2+3"),
     ],

@@ -259,16 +259,23 @@ def parse_masks(text: str, sites: int) -> MaskLaw:
     Raises:
         InvalidInput: an unknown law or option, or a value that the law does not allow.
     """
-    name, equals, value = text.strip().partition("=")
-    if equals and ":" not in name:
-        if name == "blocks":
-            now = "blocks:of=" + value.replace(",", "+").replace(";", "/")
-        else:
-            now = _EARLIER.get(name, "").format(value)
-        if now:
-            raise InvalidInput("masks", text, f"is written {now}")
+    if now := _written_now(text.strip()):
+        raise InvalidInput("masks", text, f"is written {now}")
     law: MaskLaw = named(text.strip(), MASK_LAWS, "masks", {"sites": sites})
     return law
+
+
+def _written_now(text: str) -> str:
+    """The spelling of today for one of an earlier version, empty for any other text."""
+    name, equals, value = text.partition("=")
+    if name == "blocks" and equals:
+        return "blocks:of=" + value.replace(",", "+").replace(";", "/")
+    if equals:
+        return _EARLIER.get(name, "").format(value)
+    number = text.removesuffix("%")
+    if not number.replace(".", "", 1).isdecimal():
+        return ""
+    return f"bernoulli:ratio={float(number) / (1 if number == text else 100):g}"
 
 
 def k_uniform(sites: int, size: int) -> KUniform:

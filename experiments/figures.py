@@ -12,6 +12,7 @@ import io
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,6 +60,61 @@ def style() -> Iterator[None]:
         yield
 
 
+NARROW = 3.7
+"""Width in inches of a figure on a phone: 355 of the 390 pixels."""
+
+LEGEND_ROW = 0.16
+"""Height in inches of a row of a legend."""
+
+_on_a_phone: ContextVar[bool] = ContextVar("on_a_phone", default=False)
+
+
+@contextmanager
+def for_a_phone() -> Iterator[None]:
+    """Figures that are made meanwhile have their axes below one another; `fit_a_phone` does the rest."""
+    token = _on_a_phone.set(True)
+    try:
+        yield
+    finally:
+        _on_a_phone.reset(token)
+
+
+def fit_a_phone(figure: Figure) -> None:
+    """Break titles and labels of a figure made `for_a_phone` into lines, and put its legends below the axes."""
+    with style():
+        for axes in figure.axes:
+            axes.set_title(textwrap.fill(axes.get_title(), 46), fontsize=9)
+            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), 34), fontsize=8)
+            axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 50), fontsize=8)
+            _fit_legend(axes)
+        if figure.get_suptitle():
+            figure.suptitle(textwrap.fill(" ".join(figure.get_suptitle().split()), 52), x=0.01, ha="left", fontsize=9)
+        for legend in list(figure.legends):
+            labels = [text.get_text() for text in legend.get_texts()]
+            title, handles = legend.get_title().get_text(), [h for h in legend.legend_handles if h is not None]
+            legend.remove()
+            columns = 2 if max((len(label) for label in labels), default=0) <= 20 else 1
+            lines = [textwrap.fill(label, 50) for label in labels]
+            figure.legend(handles, lines, loc="outside lower center", ncols=columns, title=title or None)
+            rows = sum(line.count("\n") + 1 for line in lines) / columns + bool(title)
+            figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
+
+
+def _fit_legend(axes: Axes) -> None:
+    """Break the lines of a legend; one that hangs below its axes moves under the label of the x axis, whose part of a
+    small height is larger."""
+    legend = axes.get_legend()
+    if legend is not None:
+        corner = axes.transAxes.inverted().transform(legend.get_bbox_to_anchor().min)
+        if corner[1] < 0:
+            lines = [textwrap.fill(text.get_text(), 46) for text in legend.get_texts()]
+            handles = [handle for handle in legend.legend_handles if handle is not None]
+            axes.legend(handles, lines, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3))
+        else:
+            for text in legend.get_texts():
+                text.set_text(textwrap.fill(text.get_text(), 34))
+
+
 def new_figure(rows: int = 1, columns: int = 1, width: float = 0.0, height: float = 0.0) -> tuple[Figure, list[Axes]]:
     """A figure and its axes (row by row), free of pyplot's global state.
 
@@ -68,6 +124,8 @@ def new_figure(rows: int = 1, columns: int = 1, width: float = 0.0, height: floa
     """
     from matplotlib.figure import Figure
 
+    if _on_a_phone.get():
+        rows, columns, width, height = rows * columns, 1, NARROW, max(2.9, height / rows) * rows * columns
     with style():
         figure = Figure(figsize=(width or 4.6 * columns, height or 3.4 * rows))
         axes = [figure.add_subplot(rows, columns, index + 1) for index in range(rows * columns)]

@@ -115,7 +115,7 @@ def folder(out: Path, claim: Claim) -> Path:
 def save(out: Path, claim: Claim, record: Record) -> None:
     """Draw the figures and write everything, the record last: where it is, the rest is."""
     place = folder(out, claim)
-    for name, content in draw(claim, record).items():
+    for name, content in draw(claim, record, ("svg", "png", PHONE)).items():
         write_atomically(place / name, content)
     write_json(place / "record.json", record)
 
@@ -156,9 +156,13 @@ def _is_record(value: Any) -> bool:
     )
 
 
+PHONE = "phone.svg"
+"""A figure for a narrow page: its axes below one another."""
+
+
 def draw(claim: Claim, record: Mapping[str, Any], kinds: Sequence[str] = ("svg", "png")) -> dict[str, bytes]:
-    """Every figure of the record in every kind, as file name -> content."""
-    from experiments.figures import render, style
+    """Every figure of the record in every kind, `PHONE` among them, as file name -> content."""
+    from experiments.figures import fit_a_phone, for_a_phone, render, style
 
     data = from_plain(record["data"])
     result = {}
@@ -166,7 +170,13 @@ def draw(claim: Claim, record: Mapping[str, Any], kinds: Sequence[str] = ("svg",
         with style():
             figure = spec.draw(data)
         for kind in kinds:
-            result[f"{spec.name}.{kind}"] = render(figure, kind)
+            if kind != PHONE:
+                result[f"{spec.name}.{kind}"] = render(figure, kind)
+        if PHONE in kinds:
+            with style(), for_a_phone():
+                figure = spec.draw(data)
+            fit_a_phone(figure)
+            result[f"{spec.name}.{PHONE}"] = render(figure, "svg")
     return result
 
 

@@ -26,12 +26,18 @@ PACKAGES = (
 )
 
 
+DOCUMENTATION = ROOT / "experiments" / "documentation"
+"""Computes no record."""
+
+
 @cache
 def code_digest() -> str:
-    """Digest of every Python file of the three packages: a record is reused only by the code that wrote it."""
+    """Digest of the Python files of the three packages: a record is reused only by the code that wrote it."""
     digest = hashlib.sha256()
     for package in ("experiments", "simulators", "theory"):
         for path in sorted((ROOT / package).rglob("*.py")):
+            if DOCUMENTATION in path.parents:
+                continue
             digest.update(str(path.relative_to(ROOT)).encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -128,7 +128,7 @@ def shifted(by: float, stutter: float = 0.1) -> dict[str, Any]:
         ("masks-only", [2, 2], [0, 0], "contradicted"),  # the advice is the other way
         ("glancing", [2, 2], [0, 0], "better"),
         ("glancing", [-2, -2], [0, 0], "worse"),
-        ("glancing", [0, 0], [0, 0], "not resolved"),
+        ("glancing", [0, 0], [0, 0], "no difference"),
         ("parity", [-0.5, -0.5], [0], "confirmed"),  # a loss within the margin is none
         ("parity", [-5, -5], [0], "contradicted"),
         ("parity", [-1.5, -1.5], [0], "not resolved"),

@@ -49,7 +49,7 @@ def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
 def draw_steps(series: Mapping[str, Cells]) -> Figure:
     """BLEU and stutter against refinement steps, means over seeds; bars are 95% intervals over sentences, likewise."""
     with style():
-        figure, panels = new_figure(1, 2, width=9.6, height=3.8)
+        figure, panels = new_figure(1, 2, width=11.6, height=3.8)
         ticks = sorted({cell["steps"] for cells in series.values() for cell in cells})
         for index, (label, cells) in enumerate(series.items()):
             # Beyond the last colour the first comes again, with other marks and dashes.
@@ -78,14 +78,14 @@ def draw_steps(series: Mapping[str, Cells]) -> Figure:
             axes.set(xscale="log", xlabel="refinement steps")
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.minorticks_off()
-        panels[1].legend()
+        figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right center")
     return figure
 
 
 def draw_effects(effects: Cells) -> Figure:
     """Each choice with the BLEU that it gains: mean over seeds with its interval over sentences, and each seed."""
     with style():
-        figure, (axes,) = new_figure(width=8.0, height=1.2 + 0.3 * len(effects))
+        figure, (axes,) = new_figure(width=9.0, height=1.2 + 0.3 * len(effects))
         places = -np.arange(len(effects))
         for place, entry in zip(places, effects, strict=True):
             effect = entry["bleu"]
@@ -96,6 +96,6 @@ def draw_effects(effects: Cells) -> Figure:
         axes.plot([], [], "|", color=COLOURS[1], markersize=9, label="one seed of training")
         axes.axvline(0, color=COLOURS[7], linewidth=0.8)
         axes.set_yticks(places, [f"{entry['choice']} ({verdict(entry)})" for entry in effects])
-        axes.set_xlabel("BLEU gained by the choice that is named first")
-        axes.legend(loc="lower center", bbox_to_anchor=(0.3, 1.0), ncols=2)
+        axes.set_xlabel("BLEU gained")
+        figure.legend(loc="outside upper right", ncols=2)
     return figure

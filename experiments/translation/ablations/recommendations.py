@@ -5,6 +5,7 @@ seeds of training that both have, with its 95% interval over sentences (`simulat
 Interval and seeds decide together:
 
     better, worse     the interval excludes 0, and every seed has the sign of the mean
+    no difference     the same scores on every draw: the two ways did the same
     not resolved      otherwise, or with fewer than two seeds
 
 and the paper's advice is *confirmed*, *contradicted* or *not resolved* accordingly. Where the advice is that something
@@ -169,6 +170,8 @@ def verdict(entry: Mapping[str, Any]) -> str:
     question = next(question for question in QUESTIONS if question.name == entry["name"])
     effect = entry[question.measure]
     found = direction(effect)
+    if effect["low"] == effect["high"] == 0:
+        return "no difference"
     if question.advice and not question.expected:
         if effect["low"] > -MARGIN and effect["high"] < MARGIN:
             return "confirmed"

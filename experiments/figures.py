@@ -9,6 +9,7 @@ intervals where they are not exact, predictions and bounds as lines (`line`), wh
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,18 +84,18 @@ def fit_a_phone(figure: Figure) -> None:
     """Break titles and labels of a figure made `for_a_phone` into lines, and put its legends below the axes."""
     with style():
         for axes in figure.axes:
-            axes.set_title(textwrap.fill(axes.get_title(), 46), fontsize=9)
-            axes.set_ylabel(textwrap.fill(axes.get_ylabel(), 34), fontsize=8)
-            axes.set_xlabel(textwrap.fill(axes.get_xlabel(), 50), fontsize=8)
+            axes.set_title(_lines(axes.get_title(), 46), fontsize=9)
+            axes.set_ylabel(_lines(axes.get_ylabel(), 34), fontsize=8)
+            axes.set_xlabel(_lines(axes.get_xlabel(), 50), fontsize=8)
             _fit_legend(axes)
         if figure.get_suptitle():
-            figure.suptitle(textwrap.fill(" ".join(figure.get_suptitle().split()), 52), x=0.01, ha="left", fontsize=9)
+            figure.suptitle(_lines(" ".join(figure.get_suptitle().split()), 52), x=0.01, ha="left", fontsize=9)
         for legend in list(figure.legends):
             labels = [text.get_text() for text in legend.get_texts()]
             title, handles = legend.get_title().get_text(), [h for h in legend.legend_handles if h is not None]
             legend.remove()
             columns = 2 if max((len(label) for label in labels), default=0) <= 20 else 1
-            lines = [textwrap.fill(label, 50) for label in labels]
+            lines = [_lines(label, 50) for label in labels]
             figure.legend(handles, lines, loc="outside lower center", ncols=columns, title=title or None)
             rows = sum(line.count("\n") + 1 for line in lines) / columns + bool(title)
             figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
@@ -107,12 +108,18 @@ def _fit_legend(axes: Axes) -> None:
     if legend is not None:
         corner = axes.transAxes.inverted().transform(legend.get_bbox_to_anchor().min)
         if corner[1] < 0:
-            lines = [textwrap.fill(text.get_text(), 46) for text in legend.get_texts()]
+            lines = [_lines(text.get_text(), 46) for text in legend.get_texts()]
             handles = [handle for handle in legend.legend_handles if handle is not None]
             axes.legend(handles, lines, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3))
         else:
             for text in legend.get_texts():
-                text.set_text(textwrap.fill(text.get_text(), 34))
+                text.set_text(_lines(text.get_text(), 34))
+
+
+def _lines(text: str, width: int) -> str:
+    """The text in lines of so many letters, none of which ends inside a formula."""
+    held = re.sub(r"\$[^$]*\$", lambda formula: formula[0].replace(" ", "\0"), text)
+    return textwrap.fill(held, width).replace("\0", " ")
 
 
 def new_figure(rows: int = 1, columns: int = 1, width: float = 0.0, height: float = 0.0) -> tuple[Figure, list[Axes]]:

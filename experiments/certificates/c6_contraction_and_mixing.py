@@ -9,7 +9,7 @@ from flint import arb, arb_mat, ctx, fmpq
 from experiments.certificates.laws import complete, pairs_of_bits, rings, table
 from experiments.certificates.statement import BALLS, Statement, decided
 from experiments.claim import Progress
-from theory.certified.arithmetic import Rows, at_most, settle, shown
+from theory.certified.arithmetic import Rows, at_most, every, settle, shown
 from theory.certified.entropy import (
     image,
     keeps_at_most,
@@ -122,7 +122,7 @@ def _contracts(law: CertifiedLaw, masks: Masks, kernel: Rows, end: fmpq) -> bool
     target = [arb(mass) for mass in law.masses]
     seen = image(target, channel)
     laws = arb_mat([[arb(int(x == y)) for y in range(len(target))] for x in range(len(target))])
-    undecided = False
+    truths: list[bool | None] = []
     before = [relative_entropy(row, target) for row in laws.tolist()]
     for _ in range(STEPS):
         # By the chain rule the divergence of the images is KL minus the expected local divergence.
@@ -130,12 +130,9 @@ def _contracts(law: CertifiedLaw, masks: Masks, kernel: Rows, end: fmpq) -> bool
         laws = laws * matrix
         after = [relative_entropy(row, target) for row in laws.tolist()]
         for start, middle, stop in zip(before, kept, after, strict=True):
-            truths = (at_most(stop, middle), at_most(middle, start * (1 - 1 / arb(end))))
-            if False in truths:
-                return False
-            undecided |= None in truths
+            truths += [at_most(stop, middle), at_most(middle, start * (1 - 1 / arb(end)))]
         before = after
-    return None if undecided else True
+    return every(truths)
 
 
 def every_law(law: CertifiedLaw, kernel: Rows | None = None) -> Statement:

@@ -8,7 +8,7 @@ from flint import arb, fmpq
 
 from experiments.certificates.statement import BALLS, FRACTIONS, Statement, decided
 from experiments.claim import Progress
-from theory.certified.arithmetic import Rows, at_most, settle, shown
+from theory.certified.arithmetic import Rows, at_most, every, settle, shown
 from theory.certified.laws import CertifiedLaw, block_gibbs, independent_parallel, strong_clique, uniform_masks
 from theory.certified.mixing import leaving, still_inside
 
@@ -102,5 +102,4 @@ def escape_bound(clique: int, activity: fmpq, field: fmpq) -> arb:
 
 
 def _none_above(values: list[arb], limit: fmpq) -> bool | None:
-    truths = [at_most(value, arb(limit)) for value in values]
-    return False if False in truths else None if None in truths else True
+    return every([at_most(value, arb(limit)) for value in values])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.claim import Verdict
+from theory.certified.arithmetic import every
 
 _VERDICTS = {True: Verdict.PROVED, False: Verdict.VIOLATED, None: Verdict.INCONCLUSIVE}
 
@@ -45,5 +46,4 @@ def decided(
     found: str = "",
 ) -> Statement:
     """The statement that all of these hold; False refutes it, None leaves it open."""
-    truth = False if False in truths else None if None in truths else True
-    return Statement(name, instance, _VERDICTS[truth], method, found, len(truths))
+    return Statement(name, instance, _VERDICTS[every(truths)], method, found, len(truths))

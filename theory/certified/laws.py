@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import combinations, product
 from math import comb
 from typing import Any
@@ -48,11 +47,6 @@ class CertifiedLaw:
     states: tuple[State, ...]
     masses: tuple[Any, ...]
     instance: Mapping[str, Any] = field(default_factory=dict)
-
-    @cached_property
-    def position(self) -> dict[State, int]:
-        """Number of each state."""
-        return {state: number for number, state in enumerate(self.states)}
 
     def blocks(self, mask: Iterable[int]) -> list[list[int]]:
         """Numbers of the states that agree outside the mask, one list for each context."""

@@ -33,7 +33,7 @@ from scipy.optimize import brentq
 from scipy.special import xlog1py
 
 from experiments.claim import Check, Progress
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
 from theory.chains.birth_death import birth_death_mixing_time, slowest_mode
 from theory.laws import curie_weiss_counts
 from theory.symmetry import single_site
@@ -196,12 +196,12 @@ def scalings(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def draw(data: Mapping[str, Any]) -> Figure:
-    """t_mix and t_rel against N with the predicted scalings; above and at the critical temperature, and below."""
+    """t_mix against N with the predicted scalings; above and at the critical temperature, and below."""
     columns = {name: np.array(values, dtype=float) for name, values in data["Curie-Weiss"].items()}
     betas = np.unique(columns["beta"])
     parts = [part for part in (betas[betas <= 1], betas[betas > 1]) if len(part)]
     with style():
-        figure, panels = new_figure(1, len(parts), width=4.8 * max(2, len(parts)), height=5.4)
+        figure, panels = new_figure(1, len(parts), width=4.8 * max(2, len(parts)), height=4.6)
         for axes, part in zip(panels, parts, strict=True):
             below = bool(part[0] > 1)
             for beta in part:
@@ -209,26 +209,24 @@ def draw(data: Mapping[str, Any]) -> Figure:
                 chosen = columns["beta"] == beta
                 sites = columns["sites"][chosen]
                 fine = np.geomspace(sites[0], sites[-1], 200)
-                for time, fill, symbol in (("mixing", "full", "mix"), ("relaxation", "none", "rel")):
-                    measured = columns[time][chosen]
-                    axes.plot(
-                        sites,
-                        measured / np.log(10) if below else np.exp(measured),
-                        MARKERS[index % 8],
-                        color=COLOURS[index % 8],
-                        fillstyle=fill,
-                        label=rf"$t_{{\rm {symbol}}}$, $\beta$ = {beta:g}",
-                    )
-                    predicted = _predicted(beta, time, fine, sites[-1], measured[-1])
-                    text = _law(beta, time)
-                    axes.plot(
-                        fine,
-                        predicted / np.log(10) if below else np.exp(predicted),
-                        color=COLOURS[index % 8],
-                        linestyle=DASHES[1 if time == "relaxation" else 0],
-                        linewidth=0.9,
-                        label=text,
-                    )
+                measured = columns["mixing"][chosen]
+                predicted = _predicted(beta, "mixing", fine, sites[-1], measured[-1])
+                colour = COLOURS[index % 8]
+                axes.plot(
+                    sites,
+                    measured / np.log(10) if below else np.exp(measured),
+                    MARKERS[index % 8],
+                    color=colour,
+                    label=rf"exact, $\beta$ = {beta:g}",
+                )
+                axes.plot(
+                    fine,
+                    predicted / np.log(10) if below else np.exp(predicted),
+                    color=colour,
+                    linestyle=DASHES[index % 8],
+                    linewidth=0.9,
+                    label=_law(beta, "mixing"),
+                )
             scales = {"xscale": "linear" if below else "log", "yscale": "linear" if below else "log"}
             axes.set(
                 xlabel="sites N",
@@ -237,7 +235,13 @@ def draw(data: Mapping[str, Any]) -> Figure:
                 **scales,
             )
             axes.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-        figure.suptitle("Curie-Weiss magnetisation chain, single-site updates, TV = 1/4", fontsize=10)
+        slow = int(np.argmax(columns["mixing"]))
+        headline(
+            figure,
+            "Curie-Weiss: N ln N steps above the critical temperature, N$^{3/2}$ at it, exponentially many below: "
+            f"10$^{{{columns['mixing'][slow] / np.log(10):.1f}}}$ at N = {columns['sites'][slow]:.0f}, "
+            f"β = {columns['beta'][slow]:g}",
+        )
     return figure
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.claim import Check, Progress
-from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
+from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
 from theory.bounds import bottleneck_bounds, relaxation_time_bounds
 from theory.chains import DenseOperator, lanczos_gaps, mixing_time, sweep_ratio
 from theory.conditionals import TableConditionals
@@ -138,5 +138,11 @@ def draw(data: Mapping[str, Any]) -> Figure:
             axes.set_xticks(sites)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
-        figure.suptitle(f"Ising ring, k-Gibbs, J = {rings['coupling']:g}, h = {rings['field']:g}", fontsize=10)
+        times = {int(size): columns["exact"][columns["size"] == size][-1] for size in sizes}
+        ends = ", ".join(f"{time:.0f} at k = {size}" for size, time in times.items())
+        headline(
+            figure,
+            f"Ising ring of {columns['sites'].max()} sites, J = {rings['coupling']:g}, h = {rings['field']:g}: exact "
+            f"mixing times in steps {ends}",
+        )
     return figure

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
 from experiments.learned import Learning, learn, untrained
 from theory.bounds.perturbation import divergence_of_runs_bound, stationary_distance_bound
 from theory.chains import DenseOperator, mixing_time, stationary_law
@@ -210,6 +210,12 @@ def draw_curves(data: Mapping[str, Any]) -> Figure:
         right.set_xticks(data["passes"])
         figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
         right.legend()
+        ends = {name: np.mean([network["curves"][name][-1] for network in data["networks"]]) for name in data["exact"]}
+        shown = ", ".join(f"{distance:.2g} ({name})" for name, distance in ends.items())
+        headline(
+            figure,
+            f"Learned chains mix like exact ones, up to a plateau: TV to p after {data['times'][-1]} steps {shown}",
+        )
     return figure
 
 
@@ -225,6 +231,13 @@ def draw_bound(data: Mapping[str, Any]) -> Figure:
         axes.set(yscale="log", xlabel="sampling steps t", ylabel="|learned curve - exact curve| (TV)")
         axes.set_ylim(bottom=1e-5)
         axes.legend()
+        tight = max(
+            np.max(
+                np.abs(np.array(data["networks"][0]["curves"][name]) - np.array(exact))[1:] / data["bounds"][name][1:]
+            )
+            for name, exact in data["exact"].items()
+        )
+        headline(figure, f"Learned and exact curves differ by at most {tight:.2g} of the bound")
     return figure
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, MARKERS, new_figure, style
+from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
 from experiments.learned import Learning, learn, mean_interval, untrained
 from theory.bounds import escape_probability_bound, redraw_probability
 from theory.chains import DenseOperator, expected_escape_times, expected_hitting_times
@@ -219,6 +219,13 @@ def draw_times(data: Mapping[str, Any]) -> Figure:
         for axes in (left, right):
             axes.set(yscale="log", xlabel=f"coupling J inside the clique of {data['clique']}")
             axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+        last = rows[-1]
+        slow, fast = (np.median([network[name] for network in last["learned"]]) for name in ("escape_time", "arrival"))
+        headline(
+            figure,
+            f"J = {last['coupling']:g}: trained networks stay in the wrong mode for {slow:.2g} steps of parallel "
+            f"decoding; k-Gibbs arrives at the right one in {fast:.2g}",
+        )
     return figure
 
 

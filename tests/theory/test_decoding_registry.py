@@ -256,6 +256,11 @@ def test_too_many_states_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(enumeration, "MAXIMUM_STATES", 100)
     with pytest.raises(ExceedsMemory, match="sites = 4: masked-diffusion leads to 256 partial sequences"):
         decode(incompatible(), parse("masked-diffusion"), 3)
+    # Confidences that are remembered keep nearly every successor apart, long before there are too many states.
+    monkeypatch.setattr(enumeration, "MAXIMUM_STATES", 10**6)
+    monkeypatch.setattr(enumeration, "MAXIMUM_SUCCESSORS", 2000)
+    with pytest.raises(ExceedsMemory, match="sites = 4: remdm leads to over 2000 successors in a step"):
+        decode(incompatible(), parse("remdm:schedule=conf"), 4)
     with pytest.raises(ExceedsMemory, match=r"sites = 40: the token laws of 3\^40 partial sequences would take"):
         ConditionalTables(FunctionConditionals(40, 2, lambda tokens: np.zeros((len(tokens), 40, 2))))
 

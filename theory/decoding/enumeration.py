@@ -32,6 +32,9 @@ SUCCESSORS_AT_ONCE = 2**13
 MAXIMUM_STATES = 2**21
 """More partial sequences than this (with the rule's memory) take minutes a step."""
 
+MAXIMUM_SUCCESSORS = 2**25
+"""As do more successors of all partial sequences of a step, before those that agree are made one."""
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -89,12 +92,7 @@ def decode(model: Predictor, rule: Rule, calls: int) -> Decoded:
         expected += spent
         most = max(most, len(mass))
         if most > MAXIMUM_STATES:
-            raise ExceedsMemory(
-                "sites",
-                setting.sites,
-                f"{rule.name} leads to {most} partial sequences, at most {MAXIMUM_STATES} are followed; "
-                "choose fewer sites, or sample",
-            )
+            raise _too_many(setting, rule, f"{most} partial sequences, at most {MAXIMUM_STATES}")
     if (state.tokens == setting.symbols).any():
         raise RuntimeError(f"{rule.name} left sites masked after its {steps} steps")  # a wrong rule, not wrong input
     table = np.bincount(
@@ -103,12 +101,18 @@ def decode(model: Predictor, rule: Rule, calls: int) -> Decoded:
     return Decoded(JointLaw(table, f"output of {rule.name}"), expected, float(worst.max()), steps, most)
 
 
+def _too_many(setting: Setting, rule: Rule, what: str) -> ExceedsMemory:
+    return ExceedsMemory(
+        "sites", setting.sites, f"{rule.name} leads to {what} are followed; choose fewer sites, or sample"
+    )
+
+
 def _step(
     setting: Setting, rule: Rule, step: int, state: State, mass: Array, worst: Array, model: Predictor
 ) -> tuple[State, Array, Array, float]:
     """All states after one step, merged chunk by chunk, with their masses, worst calls, and the calls expected."""
     parts: list[tuple[State, Array, Array]] = []
-    spent, first, size = 0.0, 0, 1
+    spent, first, size, successors = 0.0, 0, 1, 0
     # The most masked first: they lead to the most successors, so that a chunk leads to fewer than the one before.
     order = np.argsort(-(state.tokens == setting.symbols).sum(axis=1), kind="stable")
     while first < len(mass):
@@ -116,6 +120,9 @@ def _step(
         first += size
         branches: Branches = rule.branches(setting, step, state.rows(rows), model)
         parent = rows[branches.parent]
+        successors += len(parent)
+        if successors > MAXIMUM_SUCCESSORS:
+            raise _too_many(setting, rule, f"over {MAXIMUM_SUCCESSORS} successors in a step, as many")
         weights = mass[parent] * branches.probability
         spent += float(weights @ branches.calls)
         parts.append(_merged(branches.state, weights, worst[parent] + branches.calls))

@@ -94,12 +94,14 @@ def test_reproduce_writes_record_figures_and_report(tmp_path: Path, capsys: pyte
     (record,) = json.loads(out)["records"]
     assert record["verdict"] == "holds"
     folder = tmp_path / "C8-strong-clique"
-    figures = {f"{spec.name}.{kind}" for spec in load("C8").figures for kind in ("svg", "png")}
+    figures = {f"{spec.name}.{kind}" for spec in load("C8").figures for kind in ("svg", "png", "phone.svg")}
     assert {path.name for path in folder.iterdir()} == {"record.json", *figures}
     page = (tmp_path / "report.html").read_text()
     assert record["title"] in page
     # Self-contained: nothing is fetched from anywhere.
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:|#)""", page)
+    assert not re.search(r"""src\s*=\s*["'](?!data:|#)|<link\b""", page)
+    # What a reader may follow is a paper.
+    assert all(link.startswith(("#", "https://arxiv.org/")) for link in re.findall(r'href\s*=\s*"([^"]*)"', page))
     assert "@import" not in page
     assert json.loads((tmp_path / "summary.json").read_text())["exit_code"] == 0
 

@@ -49,13 +49,13 @@ def test_escape_agrees_with_the_chain_on_all_sequences() -> None:
     settings = {"sites": 6, "cliques": (3, 4), "couplings": (0.5, 1.0), "large": (20,)}
     data = c8.compute(build(c8.Parameters, values=settings), 0, no_progress).data
     for row in data["gibbs"]:
-        found = record("escape", sites=6, clique=row["m"], coupling=row["coupling"], k=row["k"])
-        np.testing.assert_allclose(found["gibbs"], log10(row["expected"]), rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(found["gibbs_bound"], -log10(row["redraw"]), rtol=1e-12)
+        found = record("escape", sites=6, clique=row.m, coupling=row.coupling, k=row.k)
+        np.testing.assert_allclose(found["gibbs"], log10(row.expected), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(found["gibbs_bound"], -log10(row.redraw), rtol=1e-12)
         assert found["gibbs"] <= found["gibbs_bound"] + 1e-12
     for row in data["parallel"]:
-        found = record("escape", sites=6, clique=row["m"], coupling=row["coupling"])
-        np.testing.assert_allclose(found["parallel"], log10(row["fastest"]), rtol=1e-9)
+        found = record("escape", sites=6, clique=row.m, coupling=row.coupling)
+        np.testing.assert_allclose(found["parallel"], log10(row.fastest), rtol=1e-9)
         assert found["parallel"] >= found["parallel_bound"] - 1e-12
     # Masks that never hold the whole clique have no bound, and take longer.
     small = record("escape", sites=6, clique=4, coupling=1.0, k=2)

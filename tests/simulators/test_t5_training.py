@@ -358,7 +358,6 @@ PROGRAM = """
     import sys
     from tests.simulators.test_t5_training import QUICK, corpus, tiny
     from simulators.t5.training.loop import fit
-from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
     import dataclasses
     settings = dataclasses.replace(QUICK, steps=int(sys.argv[2]))
     network = tiny(decoder="refinement", dropout_rate=0.2)

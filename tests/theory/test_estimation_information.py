@@ -22,7 +22,7 @@ from theory.estimation import (
     whitened_family,
 )
 from theory.laws import ExponentialFamily, ising_family, product_law, random_ising
-from theory.masks import AdaptiveMaskLaw, adaptive, bernoulli, k_uniform, spans, uniform_ratio
+from theory.masks import AdaptiveMaskLaw, Listed, adaptive, bernoulli, k_uniform, spans, uniform_ratio
 
 SITES = 4
 MODEL = random_ising(SITES, np.random.default_rng(0), 0.5)
@@ -146,8 +146,7 @@ def test_independent_fields_are_learned_equally_well_with_every_mask_size_for_eq
 
 def test_directions_that_the_masked_tokens_do_not_identify_are_counted() -> None:
     masks = spans(4, 1)
-    only_first = k_uniform(4, 1)
-    first = type(only_first)(4, ((0,),), np.array([1.0]), "first site only")
+    first = Listed(4, ((0,),), np.array([1.0]), "first site only")
     # Given the rest, x_0 shows h_0 and the three couplings of site 0, and nothing of the other 6 parameters.
     with pytest.raises(InvalidInput, match="6 of 10 directions"):
         asymptotic_covariance(MODEL.family, MODEL.theta, first)

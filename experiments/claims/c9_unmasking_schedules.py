@@ -139,11 +139,16 @@ def _one_less(row: Identity, errors: NDArray[np.float64]) -> float:
     return float(errors[row.steps - 2]) if row.steps > 1 else 2 * row.least
 
 
+def _nats(error: float) -> float:
+    """An error to be told: what rounding makes of none is none."""
+    return error if error > ROUNDING else 0.0
+
+
 def _learned(frontiers: list[dict[str, Any]], steps: int) -> str:
     parts = []
     for frontier in frontiers:
         # Errors at that number of steps, best order first.
-        errors = sorted((max(0.0, series["measured"][steps - 1]), series["name"]) for series in frontier["series"])
+        errors = sorted((_nats(series["measured"][steps - 1]), series["name"]) for series in frontier["series"])
         parts.append(f"{frontier['law']}: {errors[0][1]} {errors[0][0]:.2g} nats, {errors[-1][1]} {errors[-1][0]:.2g}")
     return f"With {steps} steps the best and the worst order lose, on " + "; ".join(parts) + "."
 

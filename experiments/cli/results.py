@@ -51,7 +51,7 @@ def results(
 ) -> None:
     """List the results of sweeps: an overview, or the cells of SUBJECT (chain, C8, ...).
 
-    From Python: experiments.sweeps.open_results("results/sweeps.sqlite").frame(subject="chain", k=2).
+    From Python: gmlm.open_results("results/sweeps.sqlite").frame(subject="chain", k=2).
     """
     from experiments.claim import plain
     from experiments.cli.output import say, show_json

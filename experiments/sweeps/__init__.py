@@ -2,7 +2,7 @@
 
 From Python::
 
-    from experiments.sweeps import open_results, run_sweep
+    from gmlm import open_results, run_sweep
     run_sweep("chain", {"coupling": "0:1:0.1", "k": [1, 2, 3]})
     frame = open_results("results/sweeps.sqlite").frame("k<=3", subject="chain")
 """

@@ -1,6 +1,6 @@
 """Results of sweeps as rows and data frames.
 
-    from experiments.sweeps import open_results
+    from gmlm import open_results
     frame = open_results("results/sweeps.sqlite").frame("k<=3", subject="chain", sites=8)
 
 A row holds ``subject``, ``seed``, ``status`` (done or failed), ``sweep`` (the names that its sweeps were given), every

@@ -262,8 +262,8 @@ def draw_order(data: Mapping[str, Any]) -> Figure:
     largest = max(value for model in data["models"] for value in model["ratio"])
     headline(
         figure,
-        f"No direction loses information when one more site is masked: the largest eigenvalue of {len(data['models'])} "
-        f"models is {largest:.6g}",
+        f"When one more site is masked no direction may lose information: the largest eigenvalue of "
+        f"{len(data['models'])} models is {largest:.6g}",
     )
     return figure
 

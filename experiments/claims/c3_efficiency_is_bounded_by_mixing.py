@@ -188,7 +188,7 @@ def draw_bound(data: Mapping[str, Any]) -> Figure:
     headline(
         figure,
         f"The least efficient direction loses {min(shares):.0%} to {max(shares):.0%} of C$_P$, over C$_P$ up to "
-        f"{max(case['mixing'] for case in data['cases']):.0f} steps: mixing decides efficiency",
+        f"{max(case['mixing'] for case in data['cases']):.0f} steps",
     )
     return figure
 

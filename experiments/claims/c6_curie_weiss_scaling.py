@@ -238,8 +238,8 @@ def draw(data: Mapping[str, Any]) -> Figure:
         slow = int(np.argmax(columns["mixing"]))
         headline(
             figure,
-            "Curie-Weiss: N ln N steps above the critical temperature, N$^{3/2}$ at it, exponentially many below: "
-            f"10$^{{{columns['mixing'][slow] / np.log(10):.1f}}}$ at N = {columns['sites'][slow]:.0f}, "
+            "Curie-Weiss, predicted: N ln N steps above the critical temperature, N$^{3/2}$ at it, e$^{cN}$ below; "
+            f"exact: 10$^{{{columns['mixing'][slow] / np.log(10):.1f}}}$ at N = {columns['sites'][slow]:.0f}, "
             f"β = {columns['beta'][slow]:g}",
         )
     return figure

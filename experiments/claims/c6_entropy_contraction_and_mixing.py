@@ -371,8 +371,8 @@ def draw_decay(data: Mapping[str, Any]) -> Figure:
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
         headline(
             figure,
-            f"Ising ring of {data['ring']} sites, J = {middle:g}: every start loses more than C_AT guarantees, the "
-            "optimised one included",
+            f"Ising ring of {data['ring']} sites, J = {middle:g}: divergence left after {len(steps) - 1} steps "
+            f"with k = {size}: {worst[-1]:.2g} nats from the worst start, {bound[-1]:.2g} by the optimised C_AT",
         )
     return figure
 

@@ -161,6 +161,6 @@ def draw(data: Mapping[str, Any]) -> Figure:
         headline(
             figure,
             f"ln of the time to leave the wrong mode grows like m to the power {min(powers):.2f} to {max(powers):.2f}: "
-            "J m² is seen, Chernoff's bound sees m (marks exact)",
+            "2 by the exact exponent J m², 1 by Chernoff's bound (marks exact)",
         )
     return figure

@@ -303,9 +303,7 @@ def draw_bias(data: Mapping[str, Any]) -> Figure:
         right.minorticks_off()
         right.set_yscale("log")
         figure.legend(*middle.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        headline(
-            figure, "The bias of choosing among drawn tokens grows with the block and falls with noise in the choice"
-        )
+        headline(figure, "Bias of choosing among drawn tokens, against the block and against noise in the choice")
     return figure
 
 

@@ -214,7 +214,7 @@ def draw_curves(data: Mapping[str, Any]) -> Figure:
         shown = ", ".join(f"{distance:.2g} ({name})" for name, distance in ends.items())
         headline(
             figure,
-            f"Learned chains mix like exact ones, up to a plateau: TV to p after {data['times'][-1]} steps {shown}",
+            f"TV of learned chains to p after {data['times'][-1]} steps: {shown}",
         )
     return figure
 

@@ -308,7 +308,7 @@ def draw_excess(data: Mapping[str, Any]) -> Figure:
         ratios = [row["excess_bound"] / row["excess"] for row in data["rows"]]
         headline(
             figure,
-            f"The bound on the excess loss holds for every trained network, {min(ratios):.0f} times above or more",
+            f"The bound on the excess loss is {min(ratios):.3g} to {max(ratios):.3g} times that of trained networks",
         )
     return figure
 

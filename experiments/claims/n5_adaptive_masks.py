@@ -371,7 +371,7 @@ def draw_training(data: Mapping[str, Any]) -> Figure:
         headline(
             figure,
             f"Sampled by the masks that it was trained with, a network of n = {counts[-1]} is {right:.2f} from p; by "
-            f"others {wrong:.2f}, however much it is trained",
+            f"others {wrong:.2f}",
         )
     return figure
 

@@ -283,8 +283,8 @@ def draw_blocks(data: Mapping[str, Any]) -> Figure:
         )
         headline(
             figure,
-            f"Training takes the loss down to the total correlation, which no training removes: what lies above it "
-            f"shrinks to {gone:.2g} of its value after {steps[0]} steps",
+            f"After {steps[-1]} training steps the loss above the total correlation, which no training removes, is "
+            f"{gone:.2g} of what it was after {steps[0]}",
         )
     return figure
 
@@ -304,8 +304,11 @@ def draw_kernels(data: Mapping[str, Any]) -> Figure:
         axes.set(ylabel="loss against the kernel (nats)")
         axes.set_ylim(0, 1.05 * max(row["loss"] for row in rows))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1, fontsize=7)
-        above = max(row["loss"] - row["floor"] for row in rows)
-        headline(figure, f"No Transformer is below the floor of its kernel; the furthest is {above:.2g} nats above")
+        above = [row["loss"] - row["floor"] for row in rows]
+        headline(
+            figure,
+            f"Trained Transformers are {min(above):.2g} to {max(above):.2g} nats above the floor of their kernel",
+        )
     return figure
 
 

@@ -275,7 +275,12 @@ def draw_first_step(data: Mapping[str, Any]) -> Figure:
                 )
         axes.set(xlabel="weight w of the first register", ylabel="share at the first step", ylim=(0, None))
         axes.legend()
-        headline(figure, "One parallel step mixes registers as Σ w$_z^l$ says, most where their weights are equal")
+        ends = [
+            f"{np.mean([network[0] for network in row['learned']['coherent']]):.0%} at w = {row['weight']:g} "
+            f"(exact: {row['law']:.0%})"
+            for row in rows
+        ]
+        headline(figure, f"One parallel step stays in one register in {', '.join(ends)} of outputs")
     return figure
 
 

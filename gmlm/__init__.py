@@ -5,6 +5,7 @@
     law = gmlm.ising_on(gmlm.named_graph("cycle", 8), coupling=0.5, field=0.1)
     chain = gmlm.block_gibbs(gmlm.TableConditionals(law), gmlm.k_uniform(8, 2))
     gmlm.mixing_time(chain).steps
+    gmlm.total_variation_curve(chain, range(60)).plot()
 
 These names are stable. What is not listed here is internal and may change; the docstring of each name, and of the
 module of `theory`, `simulators` or `experiments` that it comes from, is the reference. ``dir(gmlm)`` lists the names.
@@ -73,7 +74,10 @@ HOMES = {
         "optimal_schedules",
         "parse",
         "sample",
+        "unmask",
     ),
+    # Pictures of all of these.
+    "experiments.pictures": ("explore", "plot"),
     # Networks, results and errors.
     "simulators.masked_lm": ("MaskedLM",),
     "experiments.sweeps": ("open_results", "run_sweep"),
@@ -90,8 +94,15 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULE:
         raise AttributeError(f"module 'gmlm' has no attribute {name!r}; dir(gmlm) lists its names")
     value = getattr(import_module(_MODULE[name]), name)
+    import_module("theory.pictures").draw_with(_draw)  # results have their method `plot` from here on
     globals()[name] = value
     return value
+
+
+def _draw(result: Any, ax: Any = None, **settings: Any) -> Any:
+    from experiments.pictures import plot
+
+    return plot(result, ax, **settings)
 
 
 def __dir__() -> list[str]:

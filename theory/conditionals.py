@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw, logarithms
 from theory.masks import AdaptiveMaskLaw
+from theory.pictures import Pictured
 from theory.states import check_sites
 
 Array = NDArray[np.float64]
@@ -26,7 +27,7 @@ STOCHASTIC_TOLERANCE = 1e-6
 """Largest deviation from 1 of a conditional's sum that is taken for float32 rounding in a network's output."""
 
 
-class ConditionalModel(ABC):
+class ConditionalModel(ABC, Pictured):
     """Masked-conditionals over Omega^N.
 
     Attributes:

@@ -41,6 +41,7 @@ from theory.divergences import total_variation
 from theory.errors import InvalidInput
 from theory.masks import Listed, MaskLaw
 from theory.memory import require_memory
+from theory.pictures import Pictured
 from theory.samplers.block_gibbs import block_gibbs
 from theory.samplers.systematic_scan import systematic_scan
 from theory.states import check_sites
@@ -54,7 +55,7 @@ DENSE_STATES = 2**11
 
 
 @dataclass(frozen=True)
-class RectangleTest:
+class RectangleTest(Pictured):
     """Result of the rectangle test.
 
     Attributes:

@@ -15,6 +15,7 @@ from theory.chains.exact_powers import exact_distances
 from theory.chains.mixing import EXACT_STATES
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
@@ -71,6 +72,14 @@ def distance_curve(
 def draw_curve(record: Mapping[str, Any], title: str) -> Figure:
     """The total-variation curve of a record that was made with ``curve``, and the bounds on its mixing time."""
     figure, (axes,) = new_figure(1, 1, 7.0, 4.4)
+    curve_on(axes, record)
+    axes.set_title(plain_text(title))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def curve_on(axes: Axes, record: Mapping[str, Any]) -> None:
+    """The same on axes, without title and legend."""
     curve = record["curve"]
     times = np.maximum(np.array([float(time) for time in curve["times"]]), 0.5)  # step 0 is drawn at the left edge
     axes.plot(times, curve["worst"], MARKERS[0], color=COLOURS[0], label=f"exact, {curve['labels'][0]}")
@@ -106,6 +115,3 @@ def draw_curve(record: Mapping[str, Any], title: str) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("steps t")
     axes.set_ylabel("total variation to the stationary law")
-    axes.set_title(plain_text(title))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure

@@ -43,42 +43,48 @@ def draw_frontier(record: Mapping[str, Any]) -> Figure:
         record: one that `measure` finds something in.
     """
     drawn = measure(record) or "kl"
-    series, truths = _series(record, drawn), _series(record, "decoding_error") if record["learned"] else {}
-    figure, (axes,) = new_figure(width=5.2, height=max(4.6, 1.6 + 0.26 * len(series)))
+    figure, (axes,) = new_figure(width=5.2, height=max(4.6, 1.6 + 0.26 * len(_series(record, drawn))))
     with style():
-        for number, (name, points) in enumerate(series.items()):
-            reference = name == REFERENCE
-            look = {
-                "color": "black" if reference else COLOURS[1 + number % (len(COLOURS) - 1)],
-                "marker": "_" if reference else MARKERS[number % len(MARKERS)],
-                "markersize": 6,
-                "capsize": 2,
-            }
-            dash = "-" if reference or truths else DASHES[number % len(DASHES)]
-            _draw(axes, points, record["sites"], **look, linestyle=dash, linewidth=2.2 if reference else 1.2)
-            for other, marks in truths.items():
-                if _bare(other) == _bare(name):
-                    _draw(axes, marks, record["sites"], **look, linestyle=":", linewidth=1.0, fillstyle="none")
-        axes.set_xscale("log", base=2)
-        if drawn == "kl":
-            axes.set_yscale("log")
-        ticks = sorted({point["calls"] for points in series.values() for point in points})
-        axes.set_xticks(ticks, [str(tick) for tick in ticks])
-        axes.set_xlabel("expected network calls for a sequence")
-        axes.set_ylabel(LABELS[drawn])
-        axes.set_title(plain_text(f"{record['law']}, N = {record['sites']}"), loc="left")
-        if truths:
-            for filled, label in (("full", "learned conditionals"), ("none", "true conditionals")):
-                line = "-" if filled == "full" else ":"
-                axes.plot([], [], color="0.3", marker="o", linestyle=line, fillstyle=filled, label=label)
-            axes.legend(loc="best", fontsize=8)
-        _name_series(axes, series, record["sites"])
-        everything = [point for marks in (series, truths) for points in marks.values() for point in points]
-        if drawn == "kl" and any(point["value"] / record["sites"] <= FLOOR for point in everything):
-            axes.axhline(FLOOR, color="0.6", linewidth=0.8)
-            axes.annotate("zero, or below", (0, FLOOR), (3, 3), xycoords=("axes fraction", "data"),
-                          textcoords="offset points", fontsize=8, color="0.35")  # fmt: skip
+        frontier_on(axes, record)
     return figure
+
+
+def frontier_on(axes: Axes, record: Mapping[str, Any]) -> None:
+    """The same on axes."""
+    drawn = measure(record) or "kl"
+    series, truths = _series(record, drawn), _series(record, "decoding_error") if record["learned"] else {}
+    for number, (name, points) in enumerate(series.items()):
+        reference = name == REFERENCE
+        look = {
+            "color": "black" if reference else COLOURS[1 + number % (len(COLOURS) - 1)],
+            "marker": "_" if reference else MARKERS[number % len(MARKERS)],
+            "markersize": 6,
+            "capsize": 2,
+        }
+        dash = "-" if reference or truths else DASHES[number % len(DASHES)]
+        _draw(axes, points, record["sites"], **look, linestyle=dash, linewidth=2.2 if reference else 1.2)
+        for other, marks in truths.items():
+            if _bare(other) == _bare(name):
+                _draw(axes, marks, record["sites"], **look, linestyle=":", linewidth=1.0, fillstyle="none")
+    axes.set_xscale("log", base=2)
+    if drawn == "kl":
+        axes.set_yscale("log")
+    ticks = sorted({point["calls"] for points in series.values() for point in points})
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xlabel("expected network calls for a sequence")
+    axes.set_ylabel(LABELS[drawn])
+    axes.set_title(plain_text(f"{record['law']}, N = {record['sites']}"), loc="left")
+    if truths:
+        for filled, label in (("full", "learned conditionals"), ("none", "true conditionals")):
+            line = "-" if filled == "full" else ":"
+            axes.plot([], [], color="0.3", marker="o", linestyle=line, fillstyle=filled, label=label)
+        axes.legend(loc="best", fontsize=8)
+    _name_series(axes, series, record["sites"])
+    everything = [point for marks in (series, truths) for points in marks.values() for point in points]
+    if drawn == "kl" and any(point["value"] / record["sites"] <= FLOOR for point in everything):
+        axes.axhline(FLOOR, color="0.6", linewidth=0.8)
+        axes.annotate("zero, or below", (0, FLOOR), (3, 3), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", fontsize=8, color="0.35")  # fmt: skip
 
 
 def _draw(axes: Axes, points: list[dict[str, float]], sites: int, **look: Any) -> None:

@@ -28,7 +28,7 @@ def draw_window(record: Mapping[str, Any]) -> Figure:
     """Mixing by k and temperature, where the mass is, decoders beside their calls, which sites depend on each other."""
     with style():
         figure, panels = new_figure(2, 2, width=11.5, height=7.6)
-        _mixing(panels[0], record)
+        distances_on(panels[0], record)
         _masses(panels[1], record)
         _decoders(panels[2], record)
         _dependence(panels[3], record)
@@ -36,7 +36,8 @@ def draw_window(record: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _mixing(axes: Axes, record: Mapping[str, Any]) -> None:
+def distances_on(axes: Axes, record: Mapping[str, Any]) -> None:
+    """Distance over time by mask size and temperature, on axes."""
     curves = [curve for curve in record["curves"] if curve["sampler"] == "k-gibbs"]
     temperatures = list(dict.fromkeys(curve["temperature"] for curve in curves))
     for curve in curves:

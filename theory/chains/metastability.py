@@ -34,6 +34,7 @@ from theory.chains.spectrum import symmetric_eigenvectors
 from theory.chains.stationary import stationary_laws
 from theory.errors import InvalidInput
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -63,7 +64,7 @@ class MetastableSet:
 
 
 @dataclass(frozen=True, eq=False)
-class MetastablePartition:
+class MetastablePartition(Pictured):
     """A partition of the states into metastable sets, the heaviest first.
 
     Attributes:

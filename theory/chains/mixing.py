@@ -34,6 +34,7 @@ from theory.chains.stationary import StationaryLaw, stationary_law
 from theory.chains.total_variation import distances_to, known_or_unique_law
 from theory.errors import InvalidInput
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ EXTRA_LEVELS = 8
 
 
 @dataclass(frozen=True)
-class MixingTime:
+class MixingTime(Pictured):
     """A mixing time and how sure it is.
 
     Attributes:

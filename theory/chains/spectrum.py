@@ -34,6 +34,7 @@ from theory.chains.slow_modes import SMALLEST_MASS, NotReversible, leaving_rate,
 from theory.chains.stationary import stationary_laws
 from theory.errors import InvalidInput
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ Values = NDArray[np.inexact[Any]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Spectrum(Gaps):
+class Spectrum(Gaps, Pictured):
     """All eigenvalues of a chain, and its gaps.
 
     Attributes:

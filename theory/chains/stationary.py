@@ -26,6 +26,7 @@ from theory.chains.operator import Chain, TransitionOperator, as_operator
 from theory.chains.state_reduction import reduce_states
 from theory.errors import InvalidInput
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -37,7 +38,7 @@ BALANCED_LAW_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class StationaryLaw:
+class StationaryLaw(Pictured):
     """A stationary law and how it was obtained.
 
     Attributes:

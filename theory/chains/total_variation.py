@@ -22,12 +22,13 @@ from theory.chains.powers import PowerLadder, normalised, point_masses, step_err
 from theory.chains.stationary import StationaryLaw, stationary_law
 from theory.errors import InvalidInput
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class TotalVariationCurve:
+class TotalVariationCurve(Pictured):
     """Distances from the stationary law at given times.
 
     Attributes:

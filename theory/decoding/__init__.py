@@ -31,6 +31,7 @@ from theory.decoding.schedules import (
     uniform_sizes,
 )
 from theory.decoding.tables import ConditionalTables, FunctionPredictor, KnownLaw
+from theory.decoding.unmasking import Unmasking, unmask
 
 __all__ = [
     "RULES",
@@ -49,6 +50,7 @@ __all__ = [
     "Setting",
     "SizeFrontier",
     "SubsetEntropies",
+    "Unmasking",
     "binary_exchangeable_curve",
     "cosine_sizes",
     "cut",
@@ -74,4 +76,5 @@ __all__ = [
     "sequential",
     "total_correlations",
     "uniform_sizes",
+    "unmask",
 ]

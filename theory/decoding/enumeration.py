@@ -21,6 +21,7 @@ from theory.divergences import kullback_leibler, total_variation
 from theory.errors import ExceedsMemory, InvalidInput
 from theory.laws.joint import JointLaw
 from theory.memory import require_memory
+from theory.pictures import Pictured
 from theory.states import require_states, state_index
 
 Array = NDArray[np.float64]
@@ -37,7 +38,7 @@ MAXIMUM_SUCCESSORS = 2**25
 
 
 @dataclass(frozen=True)
-class Decoded:
+class Decoded(Pictured):
     """What a rule puts out.
 
     Attributes:
@@ -55,7 +56,7 @@ class Decoded:
 
 
 @dataclass(frozen=True)
-class Divergences:
+class Divergences(Pictured):
     """Between a truth p and an output law q: KL(p || q), KL(q || p) in nats (inf where mass is missed), TV."""
 
     kl: float

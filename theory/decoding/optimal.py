@@ -23,6 +23,7 @@ from theory.decoding.schedules import Schedule
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ MAXIMUM_SITES = 18
 
 
 @dataclass(frozen=True)
-class Frontier:
+class Frontier(Pictured):
     """The least error that T steps can reach, for T = 1..N, and a schedule that reaches it.
 
     Attributes:
@@ -98,7 +99,7 @@ def _trace(before: NDArray[np.int32], length: int, sites: int) -> Schedule:
 
 
 @dataclass(frozen=True)
-class SizeFrontier:
+class SizeFrontier(Pictured):
     """The least mean error of T steps in uniformly random order, for T = 1..N, and a size plan that reaches it.
 
     Attributes:

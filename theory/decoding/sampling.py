@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.decoding.rule import Predictor, Rule, Setting
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Sampled:
+class Sampled(Pictured):
     """What came out.
 
     Attributes:

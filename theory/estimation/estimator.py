@@ -31,6 +31,7 @@ from theory.estimation.masked_data import MaskedData
 from theory.estimation.pseudolikelihood import WeightedPseudolikelihood
 from theory.laws.exponential_family import ExponentialFamily
 from theory.memory import require_memory
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 Status = Literal["converged", "separable", "unidentified", "stopped"]
@@ -40,7 +41,7 @@ PATIENCE = 15
 
 
 @dataclass(frozen=True, eq=False)
-class Estimate:
+class Estimate(Pictured):
     """Result of a fit.
 
     Attributes:

@@ -31,6 +31,7 @@ from theory.errors import InvalidInput
 from theory.inequalities.masking_channel import MaskingChannel
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ ROUNDING = 4.0
 
 
 @dataclass(frozen=True, eq=False)
-class PoincareConstant:
+class PoincareConstant(Pictured):
     """C_P with a function that attains it.
 
     Attributes:

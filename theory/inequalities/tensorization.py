@@ -40,6 +40,7 @@ from theory.inequalities.masking_channel import MaskingChannel
 from theory.inequalities.poincare import channel_poincare_constant
 from theory.laws.joint import JointLaw
 from theory.masks import AdaptiveMaskLaw, MaskLaw
+from theory.pictures import Pictured
 
 Array = NDArray[np.float64]
 
@@ -51,7 +52,7 @@ CANCELLED = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
-class TensorizationConstant:
+class TensorizationConstant(Pictured):
     """What is known about C_AT.
 
     Attributes:

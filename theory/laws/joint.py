@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from theory import divergences
 from theory.errors import InvalidInput
+from theory.pictures import Pictured
 from theory.rounding import sum_tolerance
 from theory.states import all_sequences, check_sites
 
@@ -54,7 +55,7 @@ def logarithms(masses: ArrayLike) -> Array:
         return np.log(np.asarray(masses, dtype=np.float64))
 
 
-class JointLaw:
+class JointLaw(Pictured):
     """A probability table over Omega^N.
 
     Args:

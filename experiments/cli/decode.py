@@ -185,8 +185,7 @@ def _subject(
     from experiments.cli.progress import progress
     from experiments.decoding.networks import open_network, steps_of, train_on_law
     from experiments.decoding.record import require_known
-    from experiments.decoding.studies import lacks_noise
-    from theory.decoding.noise import needs_noise
+    from theory.decoding.noise import lacks_noise
     from theory.decoding.registry import parse
     from theory.errors import InvalidInput
 
@@ -205,7 +204,7 @@ def _subject(
     steps = steps_of(trained)
     require_known(decoders, calls, law.sites)
     for text in decoders:
-        if text.strip() != "all" and needs_noise(parse(text)):
+        if text.strip() != "all" and parse(text).needs == "noise":
             raise lacks_noise(parse(text))
     with progress("training", steps) as shown:
         return law, train_on_law(
@@ -276,7 +275,7 @@ def _print(record: dict[str, Any]) -> None:
         (
             row["decoder"],
             str(row["calls"]),
-            f"{row['expected_calls']:.4g}",
+            "-" if row["expected_calls"] is None else f"{row['expected_calls']:.4g}",
             *(_number(row[name]) for name in shown),
         )
         for row in record["decoders"]
@@ -288,7 +287,7 @@ def _print(record: dict[str, Any]) -> None:
         if row["reason"] is not None and row["loss"] is None:
             reasons.setdefault(row["reason"], []).append(row["decoder"])
     for reason, names in reasons.items():
-        say(f"no KL(p‖q): {', '.join(dict.fromkeys(names))} ({reason})")
+        say(f"no {COLUMNS['kl']}: {', '.join(dict.fromkeys(names))} ({reason})")
     for entry in record["skipped"]:
         say(f"left out: {entry['decoder']} ({entry['reason']})")
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from experiments.decoding.estimates import Estimate
 from experiments.decoding.score import has_score, score
-from experiments.decoding.studies import FEWEST_SLOW, MOST_SLOW, Outcome, lacks_noise, pair_distance
+from experiments.decoding.studies import FEWEST_SLOW, MOST_SLOW, Outcome, pair_distance
 from theory.decoding.faces import why_no_path
-from theory.decoding.noise import needs_noise
+from theory.decoding.noise import lacks_noise
 from theory.decoding.rule import Predictor, Rule, Setting
 from theory.decoding.sampling import sample
 from theory.errors import InvalidInput
@@ -81,7 +81,7 @@ class NetworkStudy:
 
     def check(self, rule: Rule, calls: int) -> None:
         """Refuse what does not fit."""
-        if needs_noise(rule):
+        if rule.needs == "noise":
             raise lacks_noise(rule)
         setting = Setting.of(self.held.parts[0][0], calls)
         rule.steps(setting)
@@ -109,4 +109,4 @@ class NetworkStudy:
 
 
 def _outcome(text: str, calls: int, spent: Array, **found: Any) -> Outcome:
-    return Outcome(text, calls, float(spent.mean()), float(spent.max()), None, None, None, None, **found)
+    return Outcome(text, calls, float(spent.mean()), float(spent.max()), **found)

@@ -15,7 +15,7 @@ from experiments.decoding.studies import LengthStudy, Outcome, Study, TableStudy
 from theory.blas import one_blas_thread
 from theory.decoding.registry import RULES, parse
 from theory.decoding.rule import Predictor, Rule
-from theory.errors import InvalidInput
+from theory.errors import ExceedsMemory, InvalidInput
 from theory.laws import JointLaw
 from theory.laws.length import SequenceLaw
 from theory.samplers.threads import run_tasks, thread_count
@@ -49,6 +49,7 @@ def decode_record(
 
     Raises:
         InvalidInput: an unknown decoder or option, or one that does not fit the law or the calls.
+        ExceedsMemory: no decoder fits. Where another does, the row of one that does not has a reason and no numbers.
     """
     require_known(decoders, calls, law.sites)
     if samples < 0 or samples == 1:
@@ -56,18 +57,25 @@ def decode_record(
     study = study_of(law, network, samples, seed)
     cells, skipped = _cells(study, decoders, calls)
     found: list[Outcome | None] = [None] * len(cells)
+    refused: list[ExceedsMemory] = []
     done = 0
 
     def task(index: int, thread: int) -> None:
         nonlocal done
         text, rule, count = cells[index]
-        found[index] = study.outcome(text, rule, count)
+        try:
+            found[index] = study.outcome(text, rule, count)
+        except ExceedsMemory as error:
+            refused.append(error)
+            found[index] = Outcome(text, count, reason=str(error))
         done += 1
         if progress is not None:
             progress(done, len(cells), f"{text}, {count} calls")
 
     with one_blas_thread():
         run_tasks(task, len(cells), thread_count())
+    if len(refused) == len(cells) > 0:
+        raise refused[0]
     outcomes = [outcome for outcome in found if outcome is not None]
     # A rule that does not read the calls is decoded once and listed for each.
     listed = [

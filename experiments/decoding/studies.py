@@ -32,13 +32,12 @@ from theory.decoding.candidate_paths import keeps_candidates, path_sums
 from theory.decoding.enumeration import decode, divergences
 from theory.decoding.faces import why_no_path
 from theory.decoding.known_sequence import KnownSequence, exact_divergence
-from theory.decoding.noise import needs_noise
+from theory.decoding.noise import lacks_noise
 from theory.decoding.replay import can_replay, has_one_path, replay
 from theory.decoding.rule import Predictor, Rule, Setting
 from theory.decoding.sampled_estimates import reverse_divergence_bound, window_distance
 from theory.decoding.sampling import sample
 from theory.decoding.tables import KnownLaw, WithTruth
-from theory.errors import InvalidInput
 from theory.laws import JointLaw
 from theory.laws.length import MarkovLaw, SequenceLaw
 from theory.memory import require_memory
@@ -62,19 +61,19 @@ class Outcome:
     """One decoder at one number of calls; divergences in nats for the whole sequence, None where there is no number.
 
     Attributes:
-        reason: why there is no ``kl``.
+        reason: why there is no ``kl``, or no number at all.
         rows: what ``kl`` or ``loss`` is the mean of, in the order of the sequences, which are the same for all
             decoders; None where it is no mean over sequences.
     """
 
     decoder: str
     calls: int
-    expected_calls: float
-    worst_calls: float
-    kl: Estimate | None
-    reverse_kl: Estimate | None
-    total_variation: Estimate | None
-    excess_loss: Estimate | None
+    expected_calls: float | None = None
+    worst_calls: float | None = None
+    kl: Estimate | None = None
+    reverse_kl: Estimate | None = None
+    total_variation: Estimate | None = None
+    excess_loss: Estimate | None = None
     pair_distance: Estimate | None = None
     decoding_error: Estimate | None = None
     learned_error: Estimate | None = None
@@ -112,7 +111,7 @@ class TableStudy:
 
     def check(self, rule: Rule, calls: int) -> None:
         """Refuse what does not fit."""
-        if needs_noise(rule) and self.model is not self.truth:
+        if rule.needs == "noise" and self.model is not self.truth:
             raise lacks_noise(rule)
         rule.steps(Setting.of(self.model, calls))
 
@@ -145,11 +144,6 @@ class TableStudy:
             return np.log(self.law.probabilities)
 
 
-def lacks_noise(rule: Rule) -> InvalidInput:
-    """What to say of a rule that follows scores under noise."""
-    return InvalidInput("decoder", rule.name, "needs scores under noise, which only a known table has")
-
-
 def _rest(total: Estimate, known: Estimate) -> Estimate | None:
     """What is left of a number without a part of it that is known exactly."""
     if not np.isfinite(known.value):
@@ -172,7 +166,7 @@ class LengthStudy:
 
     def check(self, rule: Rule, calls: int) -> None:
         """Refuse what does not fit."""
-        if needs_noise(rule):
+        if rule.needs == "noise":
             raise lacks_noise(rule)
         rule.steps(Setting.of(self.model, calls))
 

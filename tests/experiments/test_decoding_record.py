@@ -150,6 +150,9 @@ def test_the_figure_needs_plain_data_only(chain: tuple[MarkovLaw, JointLaw]) -> 
         (["--decoder", "strided", "--calls", "7"], "calls = 7: 1 to 6"),
         (["--decoder", "strided", "--calls", "0"], "calls = 0"),
         (["--decoder", "llada:block=2", "--calls", "2"], "block = 2: 2 calls are too few for 3 blocks"),
+        (["--decoder", "llada:block=7"], "block = 7: at most 6, the number of sites"),
+        (["--decoder", "ddpd:block=2"], "block = 2: 0 is needed"),
+        (["--decoder", "euler:noise=uniform+k-gibbs", "--model", "hmm", "--sites", "60"], "scores under noise"),
         ([], "at least one is needed"),
         (["--decoder", "strided", "--sites", "60"], "is a table"),
         (["--decoder", "strided", "--model", "brackets", "--sites", "61"], "even"),
@@ -164,6 +167,22 @@ def test_the_figure_needs_plain_data_only(chain: tuple[MarkovLaw, JointLaw]) -> 
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], words: str) -> None:
     assert words in refusal(*arguments)
+
+
+def test_what_is_too_large_to_enumerate_is_a_row_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others keep their numbers; alone, it is refused."""
+    monkeypatch.setattr("theory.decoding.enumeration.MAXIMUM_STATES", 800)
+    remembering = "remdm:schedule=conf"
+    arguments = ["--sites", "5", "--calls", "5", "--decoder", remembering]
+    record = run(*arguments, "--decoder", "confidence")
+    rows = {row["decoder"]: row for row in record["decoders"]}
+    assert rows["confidence"]["kl"]["kind"] == "exact"
+    assert {rows[remembering][name] for name in ("kl", "reverse_kl", "expected_calls", "worst_calls")} == {None}
+    assert "partial sequences, at most 800" in rows[remembering]["reason"]
+    assert set(draw_frontier(record).axes[0].texts[0].get_text()) == set("confidence")
+    shown = CliRunner().invoke(command, [*arguments, "--decoder", "confidence"], catch_exceptions=False).output
+    assert f"no KL(p‖q): {remembering} (sites = 5: remdm leads to" in " ".join(shown.split())
+    assert "at most 800" in refusal(*arguments)
 
 
 def test_a_reducible_transition_is_refused_with_its_classes(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.decoding.choices import Choices
-from theory.decoding.rule import Branches, LooksAt, Predictor, Rule, Setting, State
+from theory.decoding.rule import Branches, LooksAt, Needs, Predictor, Rule, Setting, State
 from theory.errors import InvalidInput
 from theory.parameters import parameter
 
@@ -165,6 +165,10 @@ class Followed(Rule):
     @property
     def looks_at(self) -> LooksAt:
         return self.first.looks_at
+
+    @property
+    def needs(self) -> Needs:
+        return self.first.needs
 
     def horizon(self, setting: Setting) -> int:
         return self.first.steps(setting) + self.then.steps(setting)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from theory.decoding.candidate_paths import WIDEST, has_luck, keeps_candidates
 from theory.decoding.drafting import DraftRule, Speculative
-from theory.decoding.noise import ScoreRule, needs_noise
+from theory.decoding.noise import ScoreRule
 from theory.decoding.random_orders import FirstHitting
 from theory.decoding.replay import can_replay, has_one_path
 from theory.decoding.rule import Rule, Setting
@@ -37,7 +37,7 @@ def at_length(rule: Rule, setting: Setting) -> str:
 
 def why_no_path(rule: Rule) -> str:
     """Why no unbiased estimate of q(x) at length is offered for a rule that is only sampled."""
-    if needs_noise(rule):
+    if rule.needs == "noise":
         return "its sequences are full from the start, and every step may change them all"
     if isinstance(rule, ScoreRule):
         return "what is left at the end takes its likeliest tokens, which a given text does not have"

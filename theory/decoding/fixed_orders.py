@@ -125,7 +125,10 @@ class Optimal(ScheduledRule):
     name: ClassVar[str] = "optimal"
     summary: ClassVar[str] = "the best fixed schedule of T calls, computed from a known law"
     source: ClassVar[str] = "dynamic programming over subsets of the sites (theory.decoding.optimal)"
-    needs: ClassVar[Needs] = "law"
+
+    @property
+    def needs(self) -> Needs:
+        return "law"
 
     def schedule(self, setting: Setting) -> Schedule:
         size_plan(setting, "uniform")
@@ -141,8 +144,11 @@ class TreeDepth(ScheduledRule):
     name: ClassVar[str] = "treedepth"
     summary: ClassVar[str] = "exact in the fewest calls that the graph of a known law allows: its separators first"
     source: ClassVar[str] = "elimination forests (theory.decoding.treedepth); on a table, the shortest exact schedule"
-    needs: ClassVar[Needs] = "law"
     reads_calls: ClassVar[bool] = False
+
+    @property
+    def needs(self) -> Needs:
+        return "law"
 
     def schedule(self, setting: Setting) -> Schedule:
         if setting.truth is None:

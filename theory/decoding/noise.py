@@ -45,14 +45,17 @@ def known_law(rule: Rule, model: Predictor) -> JointLaw:
     """The law p of the whole sequence that the scores come from.
 
     Raises:
-        InvalidInput: the model has none, or blocks were asked for.
+        InvalidInput: the model has none.
     """
     law = getattr(model, "law", None)
     if isinstance(law, JointLaw):
         return law
-    if rule.block:
-        raise InvalidInput("block", rule.block, f"0 is needed: {rule.name} follows the noised law of all sites")
-    raise InvalidInput("decoder", rule.name, "needs a known law: scores under uniform noise are not in a masked model")
+    raise lacks_noise(rule)
+
+
+def lacks_noise(rule: Rule) -> InvalidInput:
+    """What to say of a rule that ``needs`` noise where there is no known table."""
+    return InvalidInput("decoder", rule.name, "needs scores under noise, which only the table of a known law has")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,10 @@ class ScoreRule(FlipRule):
         # Under mask noise sites open and stay as they are.
         return self.noise == "mask"
 
+    @property
+    def needs(self) -> Needs:
+        return "" if self.noise == "mask" else "noise"
+
     def opened(self, setting: Setting, number: int) -> float:
         """Mask noise: the probability that a hidden site opens in this step, (alpha_s - alpha_t)/(1 - alpha_t)."""
         return 1 / (setting.calls - number)
@@ -73,9 +80,6 @@ class ScoreRule(FlipRule):
     @abstractmethod
     def site_laws(self, law: JointLaw, now: float, then: float) -> Array:
         """Uniform noise: the law of each site after a step from survival ``now`` to ``then``, [S, N, q]."""
-
-    def flips(self, setting: Setting) -> int:
-        return setting.calls
 
     def leaves_masks(self, setting: Setting) -> bool:
         return self.noise == "mask" and self.opened(setting, setting.calls - 1) < 1
@@ -94,11 +98,6 @@ class ScoreRule(FlipRule):
         laws = laws.reshape(-1, setting.sites, setting.symbols)[state_index(tokens, setting.symbols)]
         _, drawn = choose.tokens(self.token_laws(laws), np.ones(tokens.shape, dtype=bool))
         return State(drawn), np.ones(len(drawn))
-
-
-def needs_noise(rule: Rule) -> bool:
-    """Whether a rule follows scores of sequences under uniform noise, which only a known table has."""
-    return rule.needs == "noise" or (isinstance(rule, ScoreRule) and rule.noise == "uniform")
 
 
 def start_from_noise(setting: Setting, number: int, state: State, choose: Choices) -> NDArray[np.int64]:
@@ -213,11 +212,14 @@ class Planner(Rule):
     )
     source: ClassVar[str] = "Liu et al. 2024 (arXiv:2410.06264); owt/sampling.py and sample_text8.py of liusulin/DDPD"
     remasks: ClassVar[bool] = True
-    needs: ClassVar[Needs] = "noise"
 
     @property
     def looks_at(self) -> LooksAt:
         return "revealed"
+
+    @property
+    def needs(self) -> Needs:
+        return "noise"
 
     def horizon(self, setting: Setting) -> int:
         return setting.calls + 1

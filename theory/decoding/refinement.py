@@ -73,13 +73,16 @@ class PathPlanning(RevisingRule):
         "Peng et al. 2025 (arXiv:2502.03540); p2.py of pengzhangzhi/Path-Planning, which ranks by the softmax of the "
         "Gumbel-noised logits where the paper, and this rule, rank by the probability of the drawn token"
     )
-    needs: ClassVar[Needs] = "leave-one-out"
 
     eta: float = parameter(1.0, "factor of revealed sites' scores; 0: they are never masked again", minimum=0.0)
 
     @property
     def looks_at(self) -> LooksAt:
         return "drawn"
+
+    @property
+    def needs(self) -> Needs:
+        return "leave-one-out" if self.eta > 0 else ""
 
     def step(
         self, setting: Setting, number: int, state: State, model: Predictor, choose: Choices
@@ -116,7 +119,6 @@ class Informed(RevisingRule):
         "Zhao et al. 2024 (arXiv:2407.21243): abstract, and the corrector step in a third party's code; "
         "the authors' code was not at hand"
     )
-    needs: ClassVar[Needs] = "leave-one-out"
 
     k: int = parameter(1, "sites redrawn after each step", minimum=1)
     tau: float = parameter(0.0, "Gumbel noise in the ranking of the confidences", minimum=0.0)
@@ -125,6 +127,10 @@ class Informed(RevisingRule):
     @property
     def looks_at(self) -> LooksAt:
         return "revealed"
+
+    @property
+    def needs(self) -> Needs:
+        return "leave-one-out"
 
     def step(
         self, setting: Setting, number: int, state: State, model: Predictor, choose: Choices
@@ -211,7 +217,6 @@ class Edit(Rule):
         "LLaDA2.1 (arXiv:2602.08676); its generate as rewritten in ZHZisZZ/dllm, pipelines/llada21/sampler.py"
     )
     remasks: ClassVar[bool] = True
-    needs: ClassVar[Needs] = "leave-one-out"
     reads_calls: ClassVar[bool] = False
 
     theta: float = parameter(0.95, "a hidden site opens above this probability", minimum=0.0, maximum=1.0)
@@ -221,6 +226,10 @@ class Edit(Rule):
     @property
     def looks_at(self) -> LooksAt:
         return "drawn"
+
+    @property
+    def needs(self) -> Needs:
+        return "leave-one-out"
 
     def horizon(self, setting: Setting) -> int:
         # A pass over a sequence with masks opens at least one.

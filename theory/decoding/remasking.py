@@ -58,9 +58,9 @@ class FlipRule(Rule):
     def looks_at(self) -> LooksAt:
         return "nothing"
 
-    @abstractmethod
     def flips(self, setting: Setting) -> int:
         """Steps before the tail."""
+        return setting.calls
 
     @abstractmethod
     def rates(self, setting: Setting, number: int, state: State) -> tuple[Array | float, Array | float]:
@@ -127,7 +127,7 @@ class ReMDM(FlipRule):
                 raise InvalidInput("t_on", self.t_on, f"must lie between t_off = {self.t_off:g} and 1")
             if self.alpha_on == 1:
                 raise InvalidInput("alpha_on", self.alpha_on, "must be below 1: some sites stay masked in the window")
-        return setting.calls
+        return super().flips(setting)
 
     def leaves_masks(self, setting: Setting) -> bool:
         return self.schedule == "loop"
@@ -177,9 +177,6 @@ class ForwardBackward(FlipRule):
         "predictor and forward-backward corrector in one: opens at twice the rate, closes at the noise's rate"
     )
     source: ClassVar[str] = "Campbell et al. 2022 (arXiv:2205.14987); diffusion.py of kuleshov-group/remdm"
-
-    def flips(self, setting: Setting) -> int:
-        return setting.calls
 
     def leaves_masks(self, setting: Setting) -> bool:
         return setting.calls > 1

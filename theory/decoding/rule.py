@@ -173,9 +173,6 @@ class Rule(ABC):
         source: paper, and where the rule was read.
         remasks: whether a revealed token may be hidden or changed again.
         reads_calls: whether the number of calls asked for matters.
-        needs: what the rule asks of a network beyond the laws of hidden sites: nothing, ``"leave-one-out"`` (the law of
-            a revealed site when it is masked too; a further call), ``"law"`` (a known law, from which the schedule is
-            computed) or ``"noise"`` (scores of sequences under noise, which only a known law has).
 
     Raises:
         InvalidInput: an option outside its limits.
@@ -186,13 +183,14 @@ class Rule(ABC):
     source: ClassVar[str]
     remasks: ClassVar[bool] = False
     reads_calls: ClassVar[bool] = True
-    needs: ClassVar[Needs] = ""
 
     temperature: float = parameter(1.0, "tokens are drawn from p^(1/T); 0 takes the likeliest", minimum=0.0)
     top_p: float = parameter(
         1.0, "tokens beyond this much of the tempered mass are never drawn", minimum=0.0, maximum=1.0
     )
-    block: int = parameter(0, "sites of a block, finished from left to right (0: the whole sequence)", minimum=0)
+    block: int = parameter(
+        0, "sites of a block, at most N; they are finished from left to right (0: all sites at once)", minimum=0
+    )
     ties: str = parameter("first", "which of equal sites and, at temperature 0, tokens comes first", choices=TIES)
 
     def __post_init__(self) -> None:
@@ -208,6 +206,16 @@ class Rule(ABC):
 
         ``"nothing"`` (a schedule, fixed or random), ``"revealed"`` tokens, or ``"drawn"`` tokens not revealed yet.
         """
+
+    @property
+    def needs(self) -> Needs:
+        """What the rule, with these options, asks of a network beyond the laws of hidden sites.
+
+        Nothing, ``"leave-one-out"`` (the law of a revealed site when it is masked too; a further call), ``"law"`` (a
+        known law, from which the schedule is computed) or ``"noise"`` (scores of sequences under noise, which only a
+        known law has).
+        """
+        return ""
 
     @property
     def chooses_first(self) -> bool:
@@ -368,9 +376,13 @@ def windows(rule: Rule, setting: Setting) -> tuple[Window, ...]:
     """The window of every step.
 
     Raises:
-        InvalidInput: as `Rule.horizon`, or a block that gets no call.
+        InvalidInput: as `Rule.horizon`, or a block that is too wide, gets no call, or splits a noised law.
     """
-    width = rule.block if 0 < rule.block < setting.sites else setting.sites
+    if rule.block > setting.sites:
+        raise InvalidInput("block", rule.block, f"at most {setting.sites}, the number of sites")
+    width = rule.block or setting.sites
+    if width < setting.sites and rule.needs == "noise":
+        raise InvalidInput("block", rule.block, f"0 is needed: {rule.name} follows the noised law of all sites")
     result = []
     for start in range(0, setting.sites, width):
         stop = min(start + width, setting.sites)

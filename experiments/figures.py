@@ -24,6 +24,7 @@ from theory.errors import one_line
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
 # Okabe-Ito hues ordered so that neighbours differ in lightness when printed in grey.
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7f7f7f")
@@ -67,6 +68,9 @@ NARROW = 3.7
 LEGEND_ROW = 0.16
 """Height in inches of a row of a legend."""
 
+BELOW_LABEL = 0.45
+"""Inches from a panel of a phone's figure to a legend below the label of its x axis."""
+
 _on_a_phone: ContextVar[bool] = ContextVar("on_a_phone", default=False)
 
 
@@ -87,12 +91,12 @@ def fit_a_phone(figure: Figure) -> None:
             axes.set_title(_lines(axes.get_title(), 46), fontsize=9)
             axes.set_ylabel(_lines(axes.get_ylabel(), 34), fontsize=8)
             axes.set_xlabel(_lines(axes.get_xlabel(), 50), fontsize=8)
-            _fit_legend(axes)
+            _fit_legend(axes, figure)
         if figure.get_suptitle():
             figure.suptitle(_lines(" ".join(figure.get_suptitle().split()), 52), x=0.01, ha="left", fontsize=9)
         for legend in list(figure.legends):
             labels = [text.get_text() for text in legend.get_texts()]
-            title, handles = legend.get_title().get_text(), [h for h in legend.legend_handles if h is not None]
+            title, handles = legend.get_title().get_text(), _drawn(legend, figure.axes)
             legend.remove()
             columns = 2 if max((len(label) for label in labels), default=0) <= 20 else 1
             lines = [_lines(label, 50) for label in labels]
@@ -101,19 +105,38 @@ def fit_a_phone(figure: Figure) -> None:
             figure.set_figheight(figure.get_figheight() + LEGEND_ROW * rows)
 
 
-def _fit_legend(axes: Axes) -> None:
-    """Break the lines of a legend; one that hangs below its axes moves under the label of the x axis, whose part of a
-    small height is larger."""
+def _fit_legend(axes: Axes, figure: Figure) -> None:
+    """Break the lines of a legend; one that hangs below its axes moves under the label of the x axis, and the figure
+    grows by it."""
+    from matplotlib.transforms import ScaledTranslation
+
     legend = axes.get_legend()
-    if legend is not None:
-        corner = axes.transAxes.inverted().transform(legend.get_bbox_to_anchor().min)
-        if corner[1] < 0:
-            lines = [_lines(text.get_text(), 46) for text in legend.get_texts()]
-            handles = [handle for handle in legend.legend_handles if handle is not None]
-            axes.legend(handles, lines, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.3))
-        else:
-            for text in legend.get_texts():
-                text.set_text(_lines(text.get_text(), 34))
+    if legend is None:
+        return
+    corner = axes.transAxes.inverted().transform(legend.get_bbox_to_anchor().min)
+    if corner[1] >= 0:
+        for text in legend.get_texts():
+            text.set_text(_lines(text.get_text(), 34))
+        return
+    lines = [_lines(text.get_text(), 46) for text in legend.get_texts()]
+    # In inches: a part of the height of the axes would move while the layout is made.
+    below = axes.transAxes + ScaledTranslation(0, -BELOW_LABEL, figure.dpi_scale_trans)
+    where: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": below}
+    axes.legend(_drawn(legend, [axes]), lines, fontsize=7, **where)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * sum(line.count("\n") + 1 for line in lines))
+
+
+def _drawn(legend: Legend, panels: Sequence[Axes]) -> list[Any]:
+    """What bears each label in the panels: the handles that a legend keeps lack the markers of error bars."""
+    found: dict[str, list[Any]] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, []).append(handle)
+    # Labels that are used twice stand in the order of their drawing.
+    texts = [text.get_text() for text in legend.get_texts()]
+    return [
+        found[text].pop(0) if found.get(text) else kept for text, kept in zip(texts, legend.legend_handles, strict=True)
+    ]
 
 
 def _lines(text: str, width: int) -> str:
@@ -290,6 +313,20 @@ def render(figure: Figure, kind: str) -> bytes:
     with style():
         figure.savefig(buffer, format=kind, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind))
     return buffer.getvalue()
+
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def readable(value: float, digits: int = 2) -> str:
+    """A number in a sentence: so many digits, written out from a thousandth to a million, else with a power of ten."""
+    rounded = float(f"{value:.{digits}g}")
+    if not 1e-3 <= abs(rounded) < 1e6:
+        if rounded == 0 or not np.isfinite(rounded):
+            return f"{rounded:g}"
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{float(mantissa):g}·10{str(int(exponent)).translate(_RAISED)}"
+    return f"{rounded:,.12g}"
 
 
 def plain_text(text: str) -> str:

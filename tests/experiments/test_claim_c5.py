@@ -135,13 +135,13 @@ def test_a_bracket_without_its_logarithm_is_reported(monkeypatch: pytest.MonkeyP
     assert violated(small_findings()) == {"entropy ratio of any law over the bracket"}
 
 
-@pytest.mark.parametrize("name", ["Dobrushin", "path coupling", "curvature"])
-def test_an_inflated_gap_bound_is_reported(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    true = c5._coupling_bounds
+@pytest.mark.parametrize(("field", "name"), list(c5.GAP_BOUNDS.items()))
+def test_an_inflated_gap_bound_is_reported(monkeypatch: pytest.MonkeyPatch, field: str, name: str) -> None:
+    true = c5._gap_bounds
 
     def inflated(*arguments: Any) -> dict[str, float]:
         bounds = true(*arguments)
-        return {**bounds, name: 1.2 * bounds[name]}
+        return {**bounds, field: 1.2 * bounds[field]}
 
-    monkeypatch.setattr(c5, "_coupling_bounds", inflated)
+    monkeypatch.setattr(c5, "_gap_bounds", inflated)
     assert violated(small_findings()) == {f"gap bound by {name} against the exact absolute gap"}

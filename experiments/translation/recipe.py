@@ -19,13 +19,11 @@ from typing import Any
 
 from experiments.provenance import provenance
 from experiments.translation.ablations.training import Networks
-from experiments.translation.ablations.variants import DECODING, TEACHER
+from experiments.translation.ablations.variants import CHOSEN_LENGTH, DECODING, TEACHER
 from experiments.translation.quality import measure_quality
 
 LEGS = ("range-masks", "second-leg")
 """Variants of the student, each the origin of the next."""
-
-SCHEME = "3 lengths, teacher's choice"
 
 STUDENT = "student"
 """Folder of the weights that are kept."""
@@ -73,7 +71,7 @@ def follow_recipe(
     quality, outputs = [], {}
     for name, network, settings, rescorer in (
         (TEACHER, teacher, GenerationSettings(max_length=networks.settings.max_length), None),
-        (STUDENT, student, DECODING[SCHEME].of(student.config), Rescorer(teacher)),
+        (STUDENT, student, DECODING[CHOSEN_LENGTH].of(student.config), Rescorer(teacher)),
     ):
         for found, _, texts in measure_quality(
             name,

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.translation.ablations.recommendations import QUESTIONS, as_markdown, effects, verdict
+from experiments.translation.ablations.parity import gaps, outcome
+from experiments.translation.ablations.recommendations import QUESTIONS, Way, effects, verdict
+from experiments.translation.ablations.tables import as_markdown, tables
 from experiments.translation.ablations.text import split_text
 from experiments.translation.ablations.variants import ABLATIONS, BASE, DECODING, TRAINED, VARIANTS, networks_of
 from simulators.t5.files.checkpoints import save_checkpoint
@@ -57,6 +59,8 @@ class Trainer:
         return TrainingRun(self.history(folder), 0, settings.steps)
 
     def history(self, folder: Path) -> list[Entry]:
+        if folder.name not in self.asked:
+            raise InvalidInput("folder", str(folder), "has no snapshot")
         return [Entry(self.asked[folder.name][2].steps, 2.0, 1.5, 100.0, 3.0, self.losses.get(folder.name, 1.25))]
 
 
@@ -69,6 +73,11 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
 
 
 def test_variants_differ_from_their_baseline_in_one_choice() -> None:
+    joined = {
+        "range-masks": ["correct", "random", "range_masks"],
+        "second-leg": ["origin", "correct", "random", "range_masks", "rate"],
+        "third-leg": ["origin", "data", "correct", "random", "range_masks", "average", "rate"],
+    }
     choice = {
         "fixed-15": ["density"],
         "fixed-50": ["density"],
@@ -88,11 +97,12 @@ def test_variants_differ_from_their_baseline_in_one_choice() -> None:
     compared = set()
     for ablation, (baseline, *others) in TRAINED.items():
         first = vars(VARIANTS[BASE if ablation == "frontier" else baseline])
-        for name in set(others) & set(choice):
+        expected = choice | (joined if ablation == "parity" else {})
+        for name in set(others) & set(expected):
             fields = vars(VARIANTS[name])
-            assert [field for field in fields if field != "text" and fields[field] != first[field]] == choice[name]
+            assert [field for field in fields if field != "text" and fields[field] != first[field]] == expected[name]
             compared.add(name)
-    assert compared == set(choice)
+    assert compared == {*choice, *joined}
     assert networks_of(ABLATIONS) == list(VARIANTS)
     # The teacher is needed for its weights and its translations, the shallow one for its weights.
     assert networks_of(("schemes",)) == ["teacher", "base"]
@@ -140,7 +150,25 @@ def test_verdicts_follow_intervals_and_seeds(name: str, new: list[float], old: l
     (found,) = (entry for entry in effects(cells) if entry["name"] == name)
     assert verdict(found) == expected
     assert found["bleu"]["value"] == pytest.approx(np.mean(new) - np.mean(old))
-    assert f"| {expected} |" in as_markdown({"effects": [found]})
+    assert f"| {expected} |" in as_markdown({"effects": [found], "parity": []})
+
+
+def test_gaps_to_the_teacher_are_of_attempts_alone_and_judged_by_interval_and_seeds() -> None:
+    """Of normal draws around the shift, standard deviation 0.1: a 95% interval is about 0.2 on each side."""
+    teacher, chosen = Way("teacher", "greedy", None), "3 lengths, teacher's choice"
+    shifts = {"base": [-1, -1], "beam": [-2, -2], "deep": [-1.4, -1.4], "fast": [-3, 1], "slow": [2]}
+    cells = {Way(name, chosen, 4): [shifted(by) for by in each] for name, each in shifts.items()}
+    others = {Way("two-stages", chosen, 4): [shifted(0)], Way("base", "random start", 4): [shifted(0)]}
+    assert gaps(cells) == []
+    found = gaps(cells | others | {teacher: [shifted(0)], Way("beam", "mask-predict", 8): [shifted(-1)]})
+    assert [(gap["network"], gap["steps"]) for gap in found] == [*((name, 4) for name in shifts), ("beam", 8)]
+    expected = {"base": "reached", "beam": "missed", "deep": "not resolved", "fast": "not resolved"}
+    expected["slow"] = "not resolved"  # one seed
+    assert {gap["network"]: outcome(gap["bleu"]) for gap in found[:-1]} == expected
+    table = tables({"effects": [], "parity": found})["How near its teacher each attempt comes"]
+    assert [row[0] for row in table.rows] == [VARIANTS[name].text for name in ("slow", "base", "fast", "deep", "beam")]
+    assert [row[-1] for row in table.rows] == ["not resolved", "reached", *["not resolved"] * 2, "missed"]
+    assert table.rows[2][3] == "-3.00, +1.00"
 
 
 def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, trainer: Trainer) -> None:
@@ -180,7 +208,7 @@ def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, tra
     assert "Self-attention" in ended.out
     table = gmlm("recommend", tmp_path / "record.json")
     assert table.out == (tmp_path / "recommendations.md").read_text() == as_markdown(record)
-    assert table.out.count("\n") == 2 + 5
+    assert table.out.count("\n") == 2 + 2 + 5
 
     # What is there is not made again, and another study is not mixed in.
     decoded = tmp_path / "base-0" / "decoded" / "mask-predict.json"
@@ -190,6 +218,19 @@ def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, tra
     assert "decoding: base" not in again.err
     assert stamps == [path.stat().st_mtime_ns for path in (tmp_path / "greedy.tsv", decoded)]
     assert json.loads((tmp_path / "record.json").read_text())["cells"] == cells
+    # Attempts to come near the teacher, as far as they are trained; the base is decoded in one more way.
+    parity = gmlm(*command, "--only", "parity", "--only-trained", "--batch-size", 8)
+    assert parity.code == 0, parity.err
+    assert parity.err.splitlines()[-1].startswith("not trained, and left out: range-masks, second-leg, ")
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert {(gap["network"], gap["scheme"], gap["steps"]) for gap in record["parity"]} == {
+        (name, scheme, steps)
+        for name in ("base", "beam")
+        for scheme in ("mask-predict", "3 lengths, teacher's choice")
+        for steps in (1, 4)
+    }
+    assert (tmp_path / "figures" / "gaps.png").stat().st_size > 1000
+    assert "How near its teacher" in parity.out
     other = gmlm(*command, "--width", 64)
     assert other.code == 2
     assert "width = 64" in other.err

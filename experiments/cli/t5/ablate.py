@@ -32,6 +32,9 @@ from experiments.cli.t5.study import study_options
     show_default=True,
     help="Trainings of each network that refines, with seeds that follow the first; more may be added later.",
 )
+@click.option(
+    "--only-trained", is_flag=True, help="Train nothing: score the networks that are there, and name the others."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the record.")
 def ablate(
     folder: Path,
@@ -42,12 +45,13 @@ def ablate(
     limit: int | None,
     batch_size: int,
     seeds: int,
+    only_trained: bool,
     as_json: bool,
     **sizes: Any,
 ) -> None:
     """Train a teacher and refining networks that differ in one choice each, and score them on the test pairs.
 
-    The ablations: mask-ratio, stages, distillation, range-masks, parity (glancing, averaged weights, learning rates),
+    The ablations: mask-ratio, stages, distillation, range-masks, parity (ten attempts to come near the teacher),
     frontier (autoregressive against refinement, depths of both stacks), schemes (starts, rejecters, replacements,
     length candidates) and attention (where neighbours repeat each other). FOLDER keeps the networks, record.json,
     recommendations.md and the figures; the same command goes on where an earlier one was stopped.
@@ -59,7 +63,7 @@ def ablate(
     from experiments.files import write_atomically, write_json
     from experiments.translation.ablations.figures import draw
     from experiments.translation.ablations.measuring import measure
-    from experiments.translation.ablations.recommendations import as_markdown
+    from experiments.translation.ablations.tables import as_markdown
     from experiments.translation.ablations.text import read_text
     from experiments.translation.ablations.training import Networks, StudySettings
     from experiments.translation.ablations.variants import ABLATIONS
@@ -83,7 +87,11 @@ def ablate(
 
     networks = Networks(folder, text, settings, say, training_progress, counting)
     each = range(settings.seed, settings.seed + seeds)
-    record = measure(networks, test, chosen, each, efforts, batch_size, lambda message: say(f"decoding: {message}"))
+    record = measure(
+        networks, test, chosen, each, efforts, batch_size, lambda message: say(f"decoding: {message}"), only_trained
+    )
+    if record["untrained"]:
+        say(f"not trained, and left out: {', '.join(record['untrained'])}")
     record["command"] = " ".join(
         ["gmlm t5 ablate FOLDER --data DATA", *(f"--{name.replace('_', '-')} {value}" for name, value in sizes.items())]
     )
@@ -101,7 +109,7 @@ def ablate(
 
 def _print(record: Mapping[str, Any]) -> None:
     from experiments.cli.output import show_table
-    from experiments.translation.ablations.recommendations import verdict
+    from experiments.translation.ablations.tables import tables
 
     titles = ("steps", "passes", "BLEU", "95%", "chrF", "stutter %", "processor ms")
     rows = [
@@ -122,19 +130,10 @@ def _print(record: Mapping[str, Any]) -> None:
     show_table(("network", "seed", "scheme", *titles), rows, right=("seed", *titles))
     reference = record["cells"][0]
     click.echo(f"References: stutter {100 * reference['reference_stutter']:.2f} %. {reference['bleu_signature']}\n")
-    numbers = ("BLEU gained", "95%", "stutter % gained")
-    effects = [
-        (
-            entry["choice"],
-            f"{entry['bleu']['value']:+.2f}",
-            f"{entry['bleu']['low']:+.2f}..{entry['bleu']['high']:+.2f}",
-            f"{100 * entry['stutter']['value']:+.2f}",
-            entry["advice"],
-            verdict(entry),
-        )
-        for entry in record["effects"]
-    ]
-    show_table(("choice", *numbers, "the paper's advice", "verdict"), effects, right=numbers)
+    for title, table in tables(record).items():
+        click.echo(title)
+        show_table(table.columns, table.rows, right=table.columns[1:4])
+        click.echo()
     for found in record["attention"]:
         click.echo(_attention_line(found))
 

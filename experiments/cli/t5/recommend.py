@@ -15,7 +15,7 @@ def recommend(record: Path) -> None:
     Each choice has its effect with a 95% interval over test sentences, the paper's advice, and a verdict.
     """
     from experiments.files import read_json
-    from experiments.translation.ablations.recommendations import as_markdown
+    from experiments.translation.ablations.tables import as_markdown
     from theory.errors import InvalidInput
 
     found = read_json(record)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.translation.ablations.recommendations import verdict
-from experiments.translation.ablations.variants import BASE, DECODING, MASK_PREDICT, SCHEMES, TRAINED, VARIANTS
+from experiments.translation.ablations.parity import JUDGED, WAYS
+from experiments.translation.ablations.recommendations import MARGIN, verdict
+from experiments.translation.ablations.tables import LENGTHS
+from experiments.translation.ablations.variants import (
+    BASE,
+    CHOSEN_LENGTH,
+    DECODING,
+    MASK_PREDICT,
+    SCHEMES,
+    TRAINED,
+    VARIANTS,
+)
 from experiments.translation.quality import draw_frontier
 
 if TYPE_CHECKING:
@@ -21,6 +32,8 @@ Cells = Sequence[Mapping[str, Any]]
 def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
     """The effects, and a figure for each ablation that compares translations."""
     figures = {"effects": draw_effects(record["effects"])} if record["effects"] else {}
+    if record["parity"]:
+        figures["gaps"] = draw_parity(record["parity"])
     for ablation in record["ablations"]:
         if ablation == "frontier":
             # One seed: the lines of several would cross each other.
@@ -35,14 +48,13 @@ def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
             ways = [(BASE, scheme) for scheme in DECODING]
             if ablation in TRAINED:
                 ways = [(name, MASK_PREDICT) for name in TRAINED[ablation]]
-            figures[ablation] = draw_steps(
-                {
-                    scheme if ablation == SCHEMES else VARIANTS[name].text: [
-                        cell for cell in record["cells"] if (cell["network"], cell["scheme"]) == (name, scheme)
-                    ]
-                    for name, scheme in ways
-                }
-            )
+            series = {
+                scheme if ablation == SCHEMES else VARIANTS[name].text: [
+                    cell for cell in record["cells"] if (cell["network"], cell["scheme"]) == (name, scheme)
+                ]
+                for name, scheme in ways
+            }
+            figures[ablation] = draw_steps({label: cells for label, cells in series.items() if cells})
     return figures
 
 
@@ -79,6 +91,41 @@ def draw_steps(series: Mapping[str, Cells]) -> Figure:
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.minorticks_off()
         figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right center")
+    return figure
+
+
+def draw_parity(gaps: Cells) -> Figure:
+    """The gap of each attempt to its teacher, by how its length was chosen: means over seeds, and each seed."""
+    judged = [gap for gap in gaps if gap["steps"] == JUDGED]
+    names = sorted(
+        {gap["network"] for gap in judged},
+        key=lambda name: max(gap["bleu"]["value"] for gap in judged if gap["network"] == name),
+    )
+    with style():
+        figure, (axes,) = new_figure(width=8.0, height=1.4 + 0.36 * len(names))
+        for index, scheme in enumerate(WAYS):
+            own = [gap for gap in judged if gap["scheme"] == scheme]
+            places = np.array([names.index(gap["network"]) for gap in own]) + 0.3 * (index - 0.5)
+            values, low, high = (np.array([gap["bleu"][end] for gap in own]) for end in ("value", "low", "high"))
+            axes.errorbar(
+                values,
+                places,
+                xerr=[values - low, high - values],
+                fmt=MARKERS[index],
+                color=COLOURS[index],
+                capsize=2,
+                label=f"{LENGTHS[scheme == CHOSEN_LENGTH]} (bar: 95% over sentences)",
+            )
+            for place, gap in zip(places, own, strict=True):
+                axes.plot(
+                    gap["bleu"]["seeds"], [place] * len(gap["bleu"]["seeds"]), "|", color=COLOURS[7], markersize=8
+                )
+        axes.plot([], [], "|", color=COLOURS[7], markersize=8, label="one seed of training")
+        axes.axvline(0, color=COLOURS[0], linewidth=0.8, label="the teacher")
+        axes.axvline(-MARGIN, color=COLOURS[0], linewidth=0.8, linestyle=":", label=f"{MARGIN:g} BLEU below")
+        axes.set_yticks(range(len(names)), [textwrap.fill(VARIANTS[name].text, 34) for name in names])
+        axes.set_xlabel(f"BLEU after {JUDGED} steps, student minus teacher")
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 

@@ -6,6 +6,8 @@ networks    FOLDER -> text, seed, steps, best step, validation (nats a token), p
 cells       one for each network, seed, scheme and number of steps: the fields of
             `experiments.translation.quality.Quality`, with 95% intervals over sentences
 effects     of each choice, see `experiments.translation.ablations.recommendations`
+parity      gaps of the attempts to their teacher, see `experiments.translation.ablations.parity`
+untrained   networks that were asked for and left out, where only trained ones are measured
 attention   for each seed: self-attention of the second step between neighbours that the first step made equal, and
             between others
 provenance  by what
@@ -25,13 +27,16 @@ import numpy as np
 
 from experiments.files import read_json, write_json
 from experiments.provenance import provenance
+from experiments.translation.ablations.parity import WAYS, gaps
 from experiments.translation.ablations.recommendations import Way, effects
 from experiments.translation.ablations.training import Networks
 from experiments.translation.ablations.variants import (
     ATTENTION,
     BASE,
     DECODING,
+    GREEDY,
     MASK_PREDICT,
+    PARITY,
     SCHEMES,
     TEACHER,
     TRAINED,
@@ -39,6 +44,7 @@ from experiments.translation.ablations.variants import (
     networks_of,
 )
 from experiments.translation.quality import measure_quality
+from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
     from simulators.t5.decoding.paired_bootstrap import Scores
@@ -51,9 +57,6 @@ Say = Callable[[str], None]
 DRAWS = 1000
 """Of the bootstrap."""
 
-GREEDY = "greedy"
-"""Scheme of autoregressive networks."""
-
 
 def measure(
     networks: Networks,
@@ -63,6 +66,7 @@ def measure(
     steps: Sequence[int],
     rows: int,
     say: Say,
+    only_trained: bool = False,
 ) -> dict[str, Any]:
     """Train what the ablations need, decode the test sentences and score them.
 
@@ -74,13 +78,20 @@ def measure(
         steps: numbers of refinement steps.
         rows: sentences at once.
         say: told what is being decoded.
+        only_trained: train nothing; networks of which a seed is not trained to the end are left out, and named.
 
     Raises:
-        InvalidInput: no test sentence is short enough; see also `Networks` and `measure_quality`.
+        InvalidInput: no test sentence is short enough, or nothing is trained where nothing may be; see also `Networks`
+            and `measure_quality`.
     """
     from simulators.t5.decoding.paired_bootstrap import drawn_scores, drawn_weights, interval
 
-    for name in networks_of(ablations):
+    names = networks_of(ablations)
+    if only_trained:
+        names = [name for name in names if all(networks.trained(name, seed) for seed in seeds)]
+        if not {TEACHER, BASE} <= set(names):
+            raise InvalidInput("only_trained", True, "the teacher and the base must be trained, with every seed")
+    for name in names:
         for seed in seeds:
             networks(name, seed)
     fitting = networks.fitting(test)
@@ -89,6 +100,8 @@ def measure(
     cells: list[dict[str, Any]] = []
     scores: dict[Way, list[Scores]] = {}
     for name, scheme in _ways(ablations):
+        if name not in names:
+            continue
         own = seeds if VARIANTS[name].decoder == "refinement" else seeds[:1]
         for seed in own:
             for entry in decoded(name, scheme, seed):
@@ -106,6 +119,8 @@ def measure(
         "networks": networks.trainings,
         "cells": cells,
         "effects": effects(scores),
+        "parity": gaps(scores),
+        "untrained": [name for name in networks_of(ablations) if name not in names],
         "attention": [_attention(networks, seed, fitting, rows) for seed in seeds] if ATTENTION in ablations else [],
         "provenance": provenance(),
     }
@@ -120,8 +135,11 @@ def _ways(ablations: Sequence[str]) -> list[tuple[str, str]]:
         if ablation == "stages":
             # Only where every token is predicted again does the network see its own predictions.
             found |= dict.fromkeys((name, "masks, all kept") for name in TRAINED[ablation])
+        if ablation == PARITY:
+            found |= dict.fromkeys((name, scheme) for name in TRAINED[ablation] for scheme in WAYS)
         if ablation == SCHEMES:
             found |= dict.fromkeys((BASE, scheme) for scheme in DECODING)
+        if ablation in (PARITY, SCHEMES):
             found[TEACHER, GREEDY] = None
     return list(found)
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.translation.ablations.variants import BASE, MASK_PREDICT, TEACHER
+from experiments.translation.ablations.variants import BASE, CHOSEN_LENGTH, GREEDY, MASK_PREDICT, TEACHER
 from simulators.t5.decoding.paired_bootstrap import Scores, interval
 
 
@@ -104,7 +104,7 @@ QUESTIONS = (
     Question(
         "candidates-teacher",
         "3 lengths, teacher's choice instead of own",
-        Way(scheme="3 lengths, teacher's choice"),
+        Way(scheme=CHOSEN_LENGTH),
         Way(scheme="3 lengths, own choice"),
     ),
     Question("glancing", "glancing sampling", Way("glancing"), Way()),
@@ -113,12 +113,12 @@ QUESTIONS = (
     Question("slow", "half the learning rate in the second leg", Way("slow"), Way()),
     Question("shallow", "a decoder of one layer", Way("shallow"), Way()),
     Question("deep", "an encoder of one layer, the decoder deeper", Way("deep"), Way()),
-    Question("parity", "refinement instead of its teacher", Way(), Way(TEACHER, "greedy", None), "minimal loss", 0),
+    Question("parity", "refinement instead of its teacher", Way(), Way(TEACHER, GREEDY, None), "minimal loss", 0),
     Question(
         "parity-best",
         "refinement, teacher chooses among 3 lengths, instead of the teacher",
-        Way(scheme="3 lengths, teacher's choice"),
-        Way(TEACHER, "greedy", None),
+        Way(scheme=CHOSEN_LENGTH),
+        Way(TEACHER, GREEDY, None),
         "minimal loss",
         0,
     ),
@@ -144,14 +144,20 @@ def effects(cells: Mapping[Way, Sequence[Scores]]) -> list[dict[str, Any]]:
             "advice": question.advice,
             "new": question.new._asdict(),
             "old": question.old._asdict(),
-            **{measure: _effect(cells[question.new], cells[question.old], measure) for measure in MEASURES},
+            **{measure: effect(cells[question.new], cells[question.old], measure) for measure in MEASURES},
         }
         for question in QUESTIONS
         if question.new in cells and question.old in cells
     ]
 
 
-def _effect(new: Sequence[Scores], old: Sequence[Scores], measure: str) -> dict[str, Any]:
+def effect(new: Sequence[Scores], old: Sequence[Scores], measure: str) -> dict[str, Any]:
+    """New minus old in one measure: ``value``, ``low`` and ``high`` of the mean over seeds, and ``seeds``, each alone.
+
+    Args:
+        new, old: scores of each seed on the same draws; one alone stands for all.
+        measure: one of `MEASURES`.
+    """
     count = max(len(new), len(old))
     differences = [new[i % len(new)][measure] - old[i % len(old)][measure] for i in range(count)]
     found = interval(sum(differences) / count)  # type: ignore[arg-type]  # never empty
@@ -182,20 +188,3 @@ def verdict(entry: Mapping[str, Any]) -> str:
     if not found:
         return "not resolved"
     return "confirmed" if found == question.expected else "contradicted"
-
-
-def as_markdown(record: Mapping[str, Any]) -> str:
-    """The table of recommendations of a record, in Markdown."""
-    lines = [
-        "| choice (new instead of old) | BLEU | chrF | stutter, % | the paper's advice | verdict |",
-        "|---|---|---|---|---|---|",
-    ]
-    for entry in record["effects"]:
-        numbers = [_signed(entry["bleu"], 1), _signed(entry["chrf"], 1), _signed(entry["stutter"], 100)]
-        lines.append(f"| {entry['choice']} | {' | '.join(numbers)} | {entry['advice']} | {verdict(entry)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _signed(effect: Mapping[str, Any], factor: float) -> str:
-    value, low, high = (factor * effect[name] for name in ("value", "low", "high"))
-    return f"{value:+.2f} [{low:+.2f}, {high:+.2f}]"

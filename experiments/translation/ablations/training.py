@@ -181,6 +181,16 @@ class Networks:
         """The folder of a network; those that do not refine are trained with the first seed only."""
         return self.folder / (name if VARIANTS[name].decoder == "autoregressive" else f"{name}-{seed}")
 
+    def trained(self, name: str, seed: int) -> bool:
+        """Whether a network is there, trained to the end."""
+        from simulators.t5.training.loop import read_history
+
+        try:
+            history = read_history(self.place(name, seed))
+        except InvalidInput:
+            return False
+        return bool(history) and history[-1].step == self._training(name, seed).steps
+
     def __call__(self, name: str, seed: int | None = None) -> T5:
         """The trained network of a variant.
 

@@ -3,8 +3,9 @@ decode them.
 
 The *base* refines, starts from the weights of an autoregressive teacher, is trained on the teacher's greedy
 translations (sequence-level distillation) with uniformly noised targets, in one stage. Other networks differ from it in
-one choice, and `TRAINED` groups them by what that is. All that refine have a rejecter head; it passes no gradient to
-the rest. Networks that refine are trained with several seeds; the autoregressive ones that they start from with one.
+one choice, and `TRAINED` groups them by what that is; the networks of "parity" are attempts to come as near to the
+teacher as can be, where choices may be joined. All that refine have a rejecter head; it passes no gradient to the
+rest. Networks that refine are trained with several seeds; the autoregressive ones that they start from with one.
 """
 
 from __future__ import annotations
@@ -94,23 +95,34 @@ VARIANTS = {
         "autoregressive, distilled, one encoder layer", "autoregressive", None, rate=1.0, shape="deep"
     ),
     "deep": Variant("one encoder layer, deep decoder", origin="deep-teacher", shape="deep"),
+    "third-leg": Variant(
+        "masks only, range masks, a third leg on beam translations, weights averaged",
+        origin="second-leg",
+        data="beam",
+        correct=0.0,
+        random=0.0,
+        range_masks=True,
+        average=0.99,
+        rate=0.25,
+    ),
 }
 """By name, which is also the name of the folder; an origin comes before what starts from it."""
+
+PARITY, SCHEMES, ATTENTION = "parity", "schemes", "attention"
 
 TRAINED = {
     "mask-ratio": (BASE, "fixed-15", "fixed-50", "masks-only"),
     "stages": (BASE, "two-stages"),
     "distillation": (BASE, "references", "beam"),
     "range-masks": ("masks-only", "range-masks", "second-leg"),
-    "parity": (BASE, "glancing", "averaged", "fast", "slow"),
+    PARITY: (BASE, "glancing", "averaged", "fast", "slow", "range-masks", "second-leg", "beam", "deep", "third-leg"),
     "frontier": (TEACHER, "shallow-teacher", BASE, "shallow", "deep"),
 }
 """Networks that each ablation of training compares; the first one is the baseline."""
 
-SCHEMES, ATTENTION = "schemes", "attention"
-
 ABLATIONS = (*TRAINED, SCHEMES, ATTENTION)
-"""`SCHEMES`: ways to decode the base. `ATTENTION`: what its positions look at where neighbours repeat each other."""
+"""`PARITY`: attempts, each decoded in both ways of `experiments.translation.ablations.parity`. `SCHEMES`: ways to
+decode the base. `ATTENTION`: what its positions look at where neighbours repeat each other."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,10 @@ class Scheme:
         return self.settings
 
 
-MASK_PREDICT = "mask-predict"
+GREEDY = "greedy"
+"""How autoregressive networks decode."""
+
+MASK_PREDICT, CHOSEN_LENGTH = "mask-predict", "3 lengths, teacher's choice"
 
 _MASK_PREDICT = RefinementSettings(rejecter=LinearSchedule(), replacement="initial", update="rejected")
 _THREE = dataclasses.replace(_MASK_PREDICT, length_candidates=3)
@@ -149,7 +164,7 @@ DECODING = {
     "learned, masked again": Scheme(RefinementSettings(rejecter=Learned(), replacement="initial")),
     "stutter removed": Scheme(dataclasses.replace(_MASK_PREDICT, remove_stutter="end")),
     "3 lengths, own choice": Scheme(_THREE),
-    "3 lengths, teacher's choice": Scheme(_THREE, rescored=True),
+    CHOSEN_LENGTH: Scheme(_THREE, rescored=True),
 }
 """The schemes by name. The first one decodes every network that refines."""
 

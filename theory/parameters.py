@@ -44,6 +44,7 @@ class Rule:
     minimum: float | None
     maximum: float | None
     choices: tuple[Any, ...] | None
+    file: bool = False
 
 
 def parameter(
@@ -54,6 +55,7 @@ def parameter(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: Sequence[Any] | None = None,
+    file: bool = False,
 ) -> Any:
     """A field of a parameter dataclass.
 
@@ -63,8 +65,9 @@ def parameter(
         full: value in the full profile, the default where None.
         minimum, maximum: inclusive limits of a number, or of every entry of a list.
         choices: allowed values.
+        file: whether its text names a file; an empty one names none.
     """
-    rule = Rule(help, default if full is None else full, minimum, maximum, tuple(choices) if choices else None)
+    rule = Rule(help, default if full is None else full, minimum, maximum, tuple(choices) if choices else None, file)
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 

@@ -1,4 +1,6 @@
-"""What a chain is made of, from files: transition matrices, and networks whose sites have names.
+"""Laws and chains from files: tables, Ising models, networks whose sites have names, transition matrices.
+
+*Tables* and the *couplings* and fields of an Ising model are ``.npy`` arrays.
 
 *Transition matrices*: ``.npy`` holds a row-stochastic array; ``.npz`` holds one too, or a sparse matrix as
 `scipy.sparse.save_npz` writes it.
@@ -13,24 +15,125 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx as nx
 import numpy as np
 
+from experiments.chains.law_files import LawFiles
+from experiments.chains.model_spec import ModelSpec
+from experiments.chains.models import load_ising, used_fields
 from theory.chains import DenseOperator, SparseOperator
 from theory.chains.operator import MatrixOperator
 from theory.errors import InvalidInput
 from theory.files import read_regular, read_text
-from theory.laws import IsingLaw, ising, open_numbers
+from theory.laws import IsingLaw, JointLaw, ising, load_table, open_numbers
 from theory.memory import require_memory
+from theory.parameters import describe
 
 LARGEST_NETWORK = 2**24
 """Bytes of a network file; a larger one has more nodes than any exact method takes."""
 
 SYMBOLS = {2: "-+"}
 """How the symbols of an Ising spin are written."""
+
+
+SAMPLER = ("sampler", "k", "masks", "temperature")
+"""What makes a chain of a law."""
+
+
+def source_of(files: LawFiles) -> str | None:
+    """The name of the file that stands for the law or the chain; None where a model does."""
+    return next((name for name in ("table", "couplings", "edges", "transition") if getattr(files, name, "")), None)
+
+
+def refuse_without_effect(
+    files: LawFiles, values: Mapping[str, Any], given: Set[str], *, seeded: bool = False, flag: str = ""
+) -> None:
+    """An option that would be read and not used is a misunderstanding: say so.
+
+    Args:
+        files: what stands for a law.
+        values: every parameter of the chain by name.
+        given: names of those that were chosen.
+        seeded: whether the seed is also used for other things than the law.
+        flag: how names are written, before the name itself, in messages.
+
+    Raises:
+        InvalidInput: two files in place of one, or a value that makes no difference beside what else is given.
+    """
+    known = describe(type(files))  # type: ignore[arg-type]  # a class is hashable
+    named = [name for name, declared in known.items() if declared.rule.file and getattr(files, name)]
+    sources = [name for name in named if name != "fields"]
+    if len(sources) > 1:
+        raise InvalidInput(flag + sources[0], getattr(files, sources[0]), f"give either it or {flag}{sources[1]}")
+    for name, needed in (("fields", "couplings"), ("normalise", "transition")):
+        if getattr(files, name, "") and not getattr(files, needed):
+            raise InvalidInput(flag + name, getattr(files, name), f"goes with {flag}{needed}")
+    used = {"coupling", "field"} if sources == ["edges"] else set()
+    why = f"with {flag}{sources[0]}" if sources else f"on the model {values['model']}"
+    if not sources:
+        used = {"model", *used_fields(values["model"], values["graph"])}
+    if sources != ["transition"]:
+        used.update(SAMPLER)
+    if seeded:
+        used.add("seed")
+    for name in (*describe(ModelSpec), *SAMPLER):
+        if name in given and name not in used:
+            raise InvalidInput(flag + name, values[name], f"has no effect {why}; leave it out")
+
+
+def law_from_files(files: LawFiles, coupling: float, field: float) -> tuple[JointLaw, list[str] | None]:
+    """The law that a file stands for, and the names of its sites where it has some.
+
+    Args:
+        files: with a table, couplings or edges.
+        coupling, field: of edges and nodes for which a network names none.
+
+    Raises:
+        InvalidInput: a file that is missing or damaged, or holds no law.
+        ExceedsMemory: the law would not fit.
+    """
+    if files.table:
+        return load_table(files.table), None
+    if files.couplings:
+        return load_ising(Path(files.couplings), Path(files.fields) if files.fields else None), None
+    return load_network(Path(files.edges), coupling, field)
+
+
+class LawSize(NamedTuple):
+    """What is known of a law before it is built.
+
+    Attributes:
+        sites, symbols: N and q.
+        positive: whether every sequence has a positive probability.
+    """
+
+    sites: int
+    symbols: int
+    positive: bool
+
+    @property
+    def states(self) -> int:
+        """S = q^N."""
+        return self.symbols**self.sites
+
+
+def size_from_files(files: LawFiles) -> LawSize:
+    """The size of the law that a file stands for; the law is not built.
+
+    Raises:
+        InvalidInput: as `law_from_files`, where the beginning of the file tells.
+    """
+    if files.table:
+        stored = open_numbers(files.table, "table")
+        return LawSize(stored.ndim, max(stored.shape, default=0), bool((stored > 0).all()))
+    if files.couplings:
+        stored = open_numbers(files.couplings, "couplings")
+        return LawSize(max(stored.shape, default=0), 2, True)
+    return LawSize(len(_read_network(Path(files.edges), f"edges file {files.edges}")), 2, True)
 
 
 def load_transition(path: Path, normalise: bool = False) -> MatrixOperator:
@@ -96,11 +199,8 @@ def load_network(path: Path, coupling: float, field: float) -> tuple[IsingLaw, l
         ExceedsMemory: the law would not fit.
     """
     named = f"edges file {path}"
-    text = read_text(path, "edges file", LARGEST_NETWORK)
-    graph = _graphml(text, named) if path.suffix == ".graphml" else _edge_list(text, named)
+    graph = _read_network(path, named)
     names = [str(node) for node in graph]
-    if not graph.number_of_edges():
-        raise InvalidInput(named, "no edge", "at least one line with two nodes is needed")
     position = {node: index for index, node in enumerate(graph)}
     couplings = np.zeros((len(names), len(names)))
     for left, right, values in graph.edges(data=True):
@@ -110,6 +210,14 @@ def load_network(path: Path, coupling: float, field: float) -> tuple[IsingLaw, l
         couplings[position[left], position[right]] = couplings[position[right], position[left]] = strength
     fields = [_number(values.get("field", field), named) for _, values in graph.nodes(data=True)]
     return ising(couplings, fields, f"Ising model on {path.name}"), names
+
+
+def _read_network(path: Path, named: str) -> nx.Graph:
+    text = read_text(path, "edges file", LARGEST_NETWORK)
+    graph = _graphml(text, named) if path.suffix == ".graphml" else _edge_list(text, named)
+    if not graph.number_of_edges():
+        raise InvalidInput(named, "no edge", "at least one line with two nodes is needed")
+    return graph
 
 
 def _edge_list(text: str, named: str) -> nx.Graph:

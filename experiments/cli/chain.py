@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from experiments.chains.law_files import ChainFiles
 from experiments.chains.model_spec import ModelSpec
-from experiments.cli.declared import Registered, model_names, sampler_names
-from experiments.cli.law_options import FILE, law_options
+from experiments.cli.declared import Registered, declared_values, model_names, sampler_names
+from experiments.cli.law_options import law_options
 from experiments.cli.paths import FIGURES, WrittenFile
 from theory.parameters import describe
 
 
 @click.command()
-@law_options(model_names, sites=8)
-@click.option(
-    "--edges",
-    type=FILE,
-    help="Your own Ising network: lines 'node node [coupling]', or .graphml. --coupling and --field fill in.",
-)
-@click.option(
-    "--transition",
-    type=FILE,
-    help="Any Markov chain: P.npy, or P.npz (sparse too), rows sum to 1. Replaces model and sampler.",
-)
-@click.option("--normalise", is_flag=True, help="With --transition: divide every row by its sum, whatever that is.")
+@law_options(model_names, sites=8, files=ChainFiles)
 @click.option(
     "--sampler",
     cls=Registered,
@@ -98,55 +89,33 @@ def chain(context: click.Context, /, **options: Any) -> None:
         raise InvalidInput("--plot", str(plot), f"there is no curve to draw ({reason})")
 
 
-_LAW = tuple(describe(ModelSpec))
-_SAMPLER = ("sampler", "k", "masks", "temperature")
-_SOURCES = ("table", "couplings", "edges", "transition")
-_NOT_SIMULATED = (*_SOURCES, "fields", "explain", "plot")
+_NOT_SIMULATED = (*describe(ChainFiles), "explain", "plot")
 
 
 def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
     """An option that would be read and not used is a misunderstanding: say so."""
-    from experiments.chains.models import used_fields
+    from experiments.chains.inputs import refuse_without_effect
     from theory.errors import InvalidInput
 
-    def option(name: str) -> str:
-        return f"--{name}"
-
-    sources = [name for name in _SOURCES if options[name] is not None]
-    if len(sources) > 1:
-        raise InvalidInput(option(sources[0]), str(options[sources[0]]), f"give either it or {option(sources[1])}")
-    for name, needed in (("fields", "couplings"), ("normalise", "transition")):
-        if name in given and options[needed] is None:
-            raise InvalidInput(option(name), str(options[name]), f"goes with {option(needed)}")
     for name in ("chains", "sweeps"):
         if name in given and not options["simulate"]:
-            raise InvalidInput(option(name), options[name], "goes with --simulate")
+            raise InvalidInput(f"--{name}", options[name], "goes with --simulate")
     for name in _NOT_SIMULATED:
         if name in given and options["simulate"]:
-            raise InvalidInput(option(name), str(options[name]), "has no effect with --simulate; leave it out")
+            raise InvalidInput(f"--{name}", str(options[name]), "has no effect with --simulate; leave it out")
     if options["k"] is not None and options["masks"] is not None:
         raise InvalidInput("--masks", options["masks"], "give either --k or --masks")
-    used = {"coupling", "field"} if sources == ["edges"] else set()
-    why = f"with {option(sources[0])}" if sources else f"on the model {options['model']}"
-    if not sources:
-        used = {"model", *used_fields(options["model"], options["graph"])} | (
-            {"seed"} if options["simulate"] else set()
-        )
-    if sources != ["transition"]:
-        used.update(_SAMPLER)
-    for name in (*_LAW, *_SAMPLER):
-        if name in given - used:
-            raise InvalidInput(option(name), options[name], f"has no effect {why}; leave it out")
+    files = ChainFiles(**declared_values(ChainFiles, options))
+    refuse_without_effect(files, options, given, seeded=options["simulate"], flag="--")
 
 
 def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
     """The record, and what it is about."""
-    from experiments.chains.inputs import load_network, load_transition
-    from experiments.chains.models import build_law, load_ising
+    from experiments.chains.inputs import law_from_files, load_transition, source_of
+    from experiments.chains.models import build_law
     from experiments.chains.plan import ChainPlan
     from experiments.chains.record import chain_record, matrix_record
     from experiments.cli.output import say
-    from theory.laws import JointLaw, load_table
     from theory.masks import parse_masks
 
     def planned(plan: ChainPlan) -> None:
@@ -155,22 +124,18 @@ def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
                 say(line, err=True)
 
     epsilon, budget, curve = options["epsilon"], options["budget"], options["plot"] is not None
-    if options["transition"] is not None:
-        operator = load_transition(options["transition"], options["normalise"])
-        name = options["transition"].name
+    files = ChainFiles(**declared_values(ChainFiles, options))
+    if files.transition:
+        path = Path(files.transition)
+        operator = load_transition(path, files.normalise)
         found = matrix_record(operator, epsilon, curve=curve, budget=budget, planned=planned)
-        return {"transition": name, **found}, f"the chain of {name}, {operator.states} states"
+        return {"transition": path.name, **found}, f"the chain of {path.name}, {operator.states} states"
     spec, names = None, None
-    law: JointLaw
-    if options["table"] is not None:
-        law = load_table(options["table"])
-    elif options["couplings"] is not None:
-        law = load_ising(options["couplings"], options["fields"])
-    elif options["edges"] is not None:
-        law, names = load_network(options["edges"], options["coupling"], options["field"])
-    else:
-        spec = ModelSpec(**{name: options[name] for name in _LAW})
+    if source_of(files) is None:
+        spec = ModelSpec(**declared_values(ModelSpec, options))
         law = build_law(spec)
+    else:
+        law, names = law_from_files(files, options["coupling"], options["field"])
     sampler = options["sampler"]
     text = options["masks"] if options["k"] is None else f"k-uniform:k={options['k']}"
     masks = None if text is None else parse_masks(text, law.sites)
@@ -205,7 +170,7 @@ def _simulate(options: dict[str, Any]) -> None:
 
     text = options["masks"] if options["k"] is None else f"k-uniform:k={options['k']}"
     found = simulation_record(
-        ModelSpec(**{name: options[name] for name in _LAW}),
+        ModelSpec(**declared_values(ModelSpec, options)),
         options["sampler"],
         text,
         options["temperature"],

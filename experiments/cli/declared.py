@@ -34,11 +34,15 @@ def declared_options(
     options: list[click.Option] = []
     for name, declared in describe(declaration).items():
         rule = declared.rule
-        kind = SEED if name == "seed" else click.Choice(rule.choices) if rule.choices else declared.type
+        kind: Any = SEED if name == "seed" else click.Choice(rule.choices) if rule.choices else declared.type
+        if rule.file:
+            kind = click.Path(dir_okay=False)
         text = (helps or {}).get(name) or rule.help[0].upper() + rule.help[1:].rstrip(".") + "."
         flag = (flags or {}).get(name, name).replace("_", "-")
         default = (defaults or {}).get(name, declared.default)
         shown: dict[str, Any] = {"type": kind, "default": default, "show_default": True, "help": text}
+        if rule.file or default is False:
+            shown |= {"show_default": False, "is_flag": default is False}
         if names and name in names:
             options.append(Registered([f"--{flag}", name], **shown, names=names[name]))
         else:

@@ -8,8 +8,12 @@ from typing import Any
 
 import click
 
+from experiments.chains.law_files import LawFiles
+from experiments.chains.model_spec import ModelSpec
+from experiments.cli.declared import declared_values
 from experiments.cli.law_options import FILE, law_options
 from experiments.cli.paths import FIGURES, WrittenFile
+from theory.parameters import describe
 
 
 def _models() -> tuple[str, ...]:
@@ -190,9 +194,9 @@ def _subject(
     from theory.errors import InvalidInput
 
     if network is not None:
-        for name in ("trained", "table", "transition", "couplings", "fields"):
+        for name in ("trained", "transition", *describe(LawFiles)):
             value = trained if name == "trained" else law_options[name]
-            if value is not None:
+            if value:
                 raise InvalidInput(f"--{name}", str(value), "names a law; with --network there is none")
         return open_network(network, law_options["corpus"], sequences, region, samples), None
     for name, value in (("--sequences", sequences), ("--region", region)):
@@ -215,39 +219,32 @@ def _subject(
 def _law(
     seed: int,
     *,
-    model: str,
-    table: Path | None,
     transition: Path | None,
     corpus: Path | None,
     order: int,
     alphabet: str,
     smoothing: float,
-    couplings: Path | None,
-    fields: Path | None,
-    **numbers: Any,
+    **options: Any,
 ) -> Any:
     """The law that the options name."""
-    from experiments.chains.model_spec import ModelSpec
-    from experiments.chains.models import load_ising
+    from experiments.chains.inputs import law_from_files, source_of
     from experiments.decoding.laws import corpus_law, model_law, transition_law
     from theory.errors import InvalidInput
-    from theory.laws import load_table
 
-    files = {"--table": table, "--transition": transition, "--corpus": corpus, "--couplings": couplings}
-    named = [option for option, file in files.items() if file is not None]
+    files = LawFiles(**declared_values(LawFiles, options))
+    given = {**declared_values(LawFiles, options), "transition": transition, "corpus": corpus}
+    named = [name for name, file in given.items() if file and name != "fields"]
     if len(named) > 1:
-        raise InvalidInput(named[0], str(files[named[0]]), f"give either {named[0]} or {named[1]}")
-    if fields is not None and couplings is None:
-        raise InvalidInput("--fields", str(fields), "goes with --couplings")
-    if table is not None:
-        return load_table(table)
+        raise InvalidInput(f"--{named[0]}", str(given[named[0]]), f"give either --{named[0]} or --{named[1]}")
+    if files.fields and not files.couplings:
+        raise InvalidInput("--fields", files.fields, "goes with --couplings")
+    if source_of(files) is not None:
+        return law_from_files(files, options["coupling"], options["field"])[0]
     if transition is not None:
-        return transition_law(transition, numbers["sites"])
+        return transition_law(transition, options["sites"])
     if corpus is not None:
-        return corpus_law(corpus, order, numbers["sites"], alphabet, smoothing)
-    if couplings is not None:
-        return load_ising(couplings, fields)
-    return model_law(ModelSpec(model=model, seed=seed, **numbers))
+        return corpus_law(corpus, order, options["sites"], alphabet, smoothing)
+    return model_law(ModelSpec(**declared_values(ModelSpec, {**options, "seed": seed})))
 
 
 COLUMNS = {

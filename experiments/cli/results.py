@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -124,19 +124,39 @@ def _main_outcomes(subject: str, found: Results) -> Sequence[str]:
 
 
 def _varying(rows: Sequence[Row], found: Results) -> list[str]:
-    """Parameters that take several values."""
-    subjects = dict.fromkeys(row["subject"] for row in rows)
-    names = dict.fromkeys(name for subject in subjects for name in found.names(subject)[0])
-    return [name for name in names if len({repr(row[name]) for row in rows if name in row}) > 1]
+    """Parameters that take several values; none, where a subject's row has no such file, is one."""
+    names: dict[str, set[str]] = {}
+    for subject in dict.fromkeys(row["subject"] for row in rows):
+        mine = [row for row in rows if row["subject"] == subject]
+        for name in found.names(subject)[0]:
+            names.setdefault(name, set()).update(repr(row.get(name)) for row in mine)
+    return [name for name, values in names.items() if len(values) > 1]
 
 
 def _list(rows: Sequence[Row], columns: Sequence[str], limit: int) -> None:
     from experiments.cli.output import say, show_table
     from experiments.report import format_number
 
-    show_table(columns, ([format_number(row.get(column)) for column in columns] for row in rows[:limit]))
+    files = [_file_names(rows, column) for column in columns]
+    cells = (
+        [
+            names.get(row.get(column)) or format_number(row.get(column))
+            for column, names in zip(columns, files, strict=True)
+        ]
+        for row in rows[:limit]
+    )
+    show_table(columns, cells)
     if len(rows) > limit:
         say(f"{len(rows) - limit} more rows; --limit, --where or --export show them")
+
+
+def _file_names(rows: Sequence[Row], column: str) -> dict[Any, str]:
+    """The files of a column by their names alone, where that tells them apart."""
+    from experiments.sweeps.inputs import file_name
+
+    found = {value: file_name(value) for row in rows if isinstance(value := row.get(column), str)}
+    names = {value: name for value, name in found.items() if name is not None}
+    return names if len(set(names.values())) == len(names) else {}
 
 
 def _overview(rows: Sequence[Row], found: Results) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from experiments.cli.declared import Declared, declared_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,14 @@ if TYPE_CHECKING:
 _PATH = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.command()
+def _files() -> list[click.Option]:
+    """The files of ``gmlm chain``, each short for an axis of one value."""
+    from experiments.chains.law_files import ChainFiles
+
+    return declared_options(ChainFiles)
+
+
+@click.command(cls=Declared, declared=_files)
 @click.argument("subject", required=False)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUES", help="An axis: 4,6,8 or 1..6 or 0:2:0.1.")
 @click.option("--seeds", metavar="N|LIST", help="N seeds 0..N-1, or a list such as 7,8.  [default: 1]")
@@ -47,13 +56,15 @@ def sweep(
     fresh: bool,
     dry_run: bool,
     describe: bool,
+    **files: str | bool,
 ) -> int:
     """Compute SUBJECT for many parameter values: a claim (C8), chain, decode, escape, information,
     t5 or training.
 
     Or a function of your own, MODULE:FUNCTION of a file MODULE.py in this folder: its arguments are the parameters, and
     it returns a number or a mapping of numbers. Designs that draw take intervals too: --set rate=log:1e-4..1e-1, --set
-    coupling=uniform:0..2.
+    coupling=uniform:0..2. Files of your own stand for the law of chain and of decode, and a changed file is another
+    sweep: --table law.npy, or --set table=a.npy,b.npy.
 
     The same command continues an interrupted sweep and tries failed cells again; options given here win over --file.
     Exit code 0: every cell is done; 1: some failed; 2: unusable input, and nothing was run.
@@ -85,7 +96,7 @@ def sweep(
     count = cells if cells is not None else written.cells
     plan = make_plan(
         chosen,
-        {**written.settings, **assignments(settings)},
+        {**written.settings, **assignments(settings), **_given(files, settings)},
         design or written.design or default_design(count),
         count,
         read_seeds(seeds or written.seeds or "1"),
@@ -128,6 +139,17 @@ def sweep(
                 for label in dict.fromkeys((*written.names, *names)):
                     store.name(label, chosen.name, state.code, plan.cells)
         return _summarise(plan, store, path)
+
+
+def _given(files: dict[str, str | bool], settings: Sequence[str]) -> dict[str, list[Any]]:
+    """The files of the command line as axes of one value."""
+    from theory.errors import InvalidInput
+    from theory.parameters import assignments
+
+    given: dict[str, list[Any]] = {name: [value] for name, value in files.items() if value}
+    for name in given.keys() & assignments(settings).keys():
+        raise InvalidInput(f"--{name}", given[name][0], f"give either it or --set {name}=...")
+    return given
 
 
 def _announce(plan: SweepPlan, state: State, workers: int, scheduler: str | None) -> None:

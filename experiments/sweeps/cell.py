@@ -21,7 +21,7 @@ from experiments.claim import plain
 from experiments.provenance import code_digest, provenance
 from experiments.sweeps.subject import Subject
 from experiments.workers import on_one_thread
-from theory.parameters import build
+from theory.parameters import build, describe
 
 
 class CellKey(NamedTuple):
@@ -77,8 +77,10 @@ def code_version(subject_name: str) -> str:
 
 
 def canonical(parameters: Any) -> str:
-    """The text that stands for a set of parameters: JSON of all of them, names sorted."""
-    return canonical_text(plain(dataclasses.asdict(parameters)))
+    """The text that stands for a set of parameters: JSON of all of them, names sorted; no file is not mentioned."""
+    known = describe(type(parameters))  # type: ignore[arg-type]  # a class is hashable
+    values = dataclasses.asdict(parameters)
+    return canonical_text(plain({name: value for name, value in values.items() if value or not known[name].rule.file}))
 
 
 def canonical_text(values: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.sweeps.inputs import identify
 from theory.errors import InvalidInput
 from theory.parameters import LARGEST_SEED, LONGEST_LIST, Description, check, describe, parse, parse_numbers
 
@@ -130,7 +131,8 @@ def _read_axis(description: Description, setting: Any, design: str) -> Axis:
         raw = _split(setting, kind, name)
     else:
         raw = list(setting) if isinstance(setting, (list, tuple)) else [setting]
-    values = tuple(dict.fromkeys(check(value, description) for value in raw))
+    checked = [check(value, description) for value in raw]
+    values = tuple(dict.fromkeys(identify(value, name) if description.rule.file else value for value in checked))
     if not values:
         raise InvalidInput(name, setting, "at least one value is needed")
     return Axis(name, values)

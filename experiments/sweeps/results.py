@@ -20,6 +20,7 @@ Nothing that a database names is imported: it may come from anybody.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import math
 import operator
@@ -29,7 +30,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiments.claim import from_plain
+from experiments.sweeps.inputs import file_name
 from experiments.sweeps.store import StoredCell, open_store
+from experiments.sweeps.subjects import RENAMED
 from theory.errors import InvalidInput
 from theory.parameters import parse_numbers
 
@@ -119,7 +122,9 @@ class Results:
 
 
 def open_results(path: str | Path = DEFAULT_STORE, *, every_version: bool = False) -> Results:
-    """The results in a database, in the order in which they were stored.
+    """The results in a database, ordered by subject, parameters and seed.
+
+    Parameters that had other names when a cell was computed have those of now.
 
     Args:
         path: the database.
@@ -129,15 +134,35 @@ def open_results(path: str | Path = DEFAULT_STORE, *, every_version: bool = Fals
         StoreError: there is no such database, or it is damaged.
     """
     with open_store(Path(path)) as store:
-        cells = list(store.cells())
+        cells = [_renamed(cell) for cell in store.cells()]
     if every_version:
-        return Results(cells)
+        return Results(sorted(cells, key=_place))
     newest: dict[Any, StoredCell] = {}
     for cell in cells:  # stored in order of time
         identity = (cell.subject, cell.seed, repr(cell.parameters))
         newest.pop(identity, None)
         newest[identity] = cell
-    return Results(list(newest.values()))
+    return Results(sorted(newest.values(), key=_place))
+
+
+def _renamed(cell: StoredCell) -> StoredCell:
+    words = RENAMED.get(cell.subject, {})
+    if not words.keys() & cell.parameters.keys():
+        return cell
+    parameters = {words.get(name, name): value for name, value in cell.parameters.items()}
+    return dataclasses.replace(cell, parameters=dict(sorted(parameters.items())))
+
+
+def _place(cell: StoredCell) -> tuple[Any, ...]:
+    """What cells are sorted by: numbers as numbers, words as words, parameters in the order of their names."""
+
+    def rank(value: Any) -> tuple[Any, ...]:
+        if isinstance(value, list):
+            return 2, [rank(entry) for entry in value]
+        found = from_plain(value)
+        return (0, found) if isinstance(found, (int, float)) and found == found else (1, str(found))
+
+    return cell.subject, [(name, rank(value)) for name, value in sorted(cell.parameters.items())], cell.seed
 
 
 def row_of(cell: StoredCell) -> Row:
@@ -244,7 +269,8 @@ def _read_condition(text: str, names: set[str]) -> Callable[[Row], bool]:
 
 def _is_one_of(value: Any, words: set[str], numbers: Sequence[float]) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value) in words or str(value).lower() in words
+        text = str(value)
+        return text in words or text.lower() in words or file_name(text) in words
     return any(math.isclose(value, number, rel_tol=1e-12, abs_tol=1e-15) for number in numbers)
 
 

@@ -27,6 +27,9 @@ MODULES = {
 }
 """Name and what it computes; the module of the same name binds it in ``SUBJECT``."""
 
+RENAMED = {subject: {"batch": "batch_size", "rate": "learning_rate"} for subject in ("t5", "training")}
+"""Parameters that had other names, by subject: what older cells call them, and what they are called now."""
+
 
 def load_subject(name: str) -> Subject:
     """The subject of that name, the claim of that identifier or name, or ``NAME`` of a module that can be imported.

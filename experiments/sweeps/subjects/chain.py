@@ -1,20 +1,33 @@
 """One sampler on one law, analysed exactly: ``gmlm chain`` as a subject.
 
 The record is that of `experiments.chains.record.chain_record`, with the best bounds on the mixing time as
-``mixing_time_lower`` and ``mixing_time_upper`` (steps; None where there is none).
+``mixing_time_lower`` and ``mixing_time_upper`` (steps; None where there is none). A law or a chain of one's own is read
+from a file, with the parameters ``table``, ``couplings``, ``edges`` and ``transition`` as there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+from experiments.chains.inputs import load_transition, source_of
+from experiments.chains.law_files import ChainFiles
 from experiments.chains.models import MODELS, build_law
-from experiments.chains.plan import DENSE_STATES, dense_memory, matrix_free_memory
-from experiments.chains.record import chain_record
+from experiments.chains.plan import DENSE_STATES, dense_memory, matrix_free_memory, plan_matrix
+from experiments.chains.record import chain_record, matrix_record
+from experiments.sweeps.inputs import locate
 from experiments.sweeps.subject import Quantity, Subject
-from experiments.sweeps.subjects.models import ModelParameters, check_model, check_size
+from experiments.sweeps.subjects.models import (
+    LawParameters,
+    check_files,
+    check_model,
+    check_size,
+    file_law,
+    law_size,
+    located,
+)
 from theory.laws import named_graph
 from theory.masks import MaskLaw, k_uniform, parse_masks
 from theory.parameters import parameter
@@ -22,7 +35,7 @@ from theory.samplers import SAMPLERS, parse_sampler
 
 
 @dataclass(frozen=True)
-class Parameters(ModelParameters):
+class Parameters(LawParameters, ChainFiles):
     """Which law, which sampler; the defaults are those of ``gmlm chain``."""
 
     sites: int = parameter(8, "sites N", minimum=1, maximum=62)
@@ -35,26 +48,34 @@ class Parameters(ModelParameters):
     epsilon: float = parameter(0.25, "total variation that counts as mixed", minimum=1e-9, maximum=0.999)
 
 
-def _masks(parameters: Parameters) -> MaskLaw | None:
+def _masks(parameters: Parameters, sites: int) -> MaskLaw | None:
     if parse_sampler(parameters.sampler).uses_masks == "none":
         return None
     if parameters.masks:
-        return parse_masks(parameters.masks, parameters.sites)
-    return k_uniform(parameters.sites, parameters.k)
+        return parse_masks(parameters.masks, sites)
+    return k_uniform(sites, parameters.k)
 
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     """See the module's description."""
-    spec = parameters.spec(seed)
-    law = build_law(spec)
-    record = chain_record(
-        law, parameters.sampler, _masks(parameters), parameters.temperature, parameters.epsilon, spec=spec
-    )
+    if parameters.transition:
+        files = located(parameters, ChainFiles)
+        operator = load_transition(Path(files.transition), files.normalise)
+        return _with_best_bounds(matrix_record(operator, parameters.epsilon))
+    law, spec = file_law(parameters), None
+    if law is None:
+        spec = parameters.spec(seed)
+        law = build_law(spec)
+    masks = _masks(parameters, law.sites)
+    record = chain_record(law, parameters.sampler, masks, parameters.temperature, parameters.epsilon, spec=spec)
+    return {"law": law.name, **_with_best_bounds(record)}
+
+
+def _with_best_bounds(record: dict[str, Any]) -> dict[str, Any]:
     bounds = record["mixing_time_bounds"].values()
     lower = [low for low, _ in bounds if low is not None]
     upper = [high for _, high in bounds if high is not None]
     return {
-        "law": law.name,
         **record,
         "mixing_time_lower": max(lower, default=None),
         "mixing_time_upper": min(upper, default=None),
@@ -67,24 +88,36 @@ def _graph_exists(graph: str, sites: int) -> None:
 
 
 def check(parameters: Parameters) -> None:
-    """Refuse sizes that do not go together, and mask laws that cannot be read."""
-    check_model(parameters)
-    if "graph" in MODELS[parameters.model].uses:
-        _graph_exists(parameters.graph, parameters.sites)
+    """Refuse sizes that do not go together, and files and mask laws that cannot be read."""
+    check_files(parameters)
+    if parameters.transition:
+        _matrix_memory(parameters.transition, parameters.normalise)
+        return
+    if source_of(parameters) is None:
+        check_model(parameters)
+        if "graph" in MODELS[parameters.model].uses:
+            _graph_exists(parameters.graph, parameters.sites)
+    sites = law_size(parameters).sites
     if parameters.masks:
-        parse_masks(parameters.masks, parameters.sites)
+        parse_masks(parameters.masks, sites)
     elif parse_sampler(parameters.sampler).uses_masks != "none":
-        check_size("k", parameters.k, parameters.sites)
+        check_size("k", parameters.k, sites)
+
+
+@lru_cache(maxsize=64)
+def _matrix_memory(transition: str, normalise: bool) -> float:
+    return plan_matrix(load_transition(locate(transition, "transition"), normalise)).memory
 
 
 def memory(parameters: Parameters) -> float:
     """Bytes of the analysis, by the method that will be used."""
-    surely_irreducible = (
-        MODELS[parameters.model].positive and parameters.temperature > 0 and parse_sampler(parameters.sampler).one_class
-    )
-    if parameters.states <= DENSE_STATES or not surely_irreducible:
-        return dense_memory(parameters.states)
-    return matrix_free_memory(parameters.states)
+    if parameters.transition:
+        return _matrix_memory(parameters.transition, parameters.normalise)
+    size = law_size(parameters)
+    surely_irreducible = size.positive and parameters.temperature > 0 and parse_sampler(parameters.sampler).one_class
+    if size.states <= DENSE_STATES or not surely_irreducible:
+        return dense_memory(size.states)
+    return matrix_free_memory(size.states)
 
 
 SUBJECT = Subject(

@@ -12,11 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.decoding.laws import NAMES, model_law
+from experiments.decoding.laws import NAMES, enumerable, model_law
 from experiments.decoding.record import decode_record
 from experiments.decoding.speed_quality import predicted_error
 from experiments.sweeps.subject import Quantity, Subject
-from experiments.sweeps.subjects.models import ModelParameters, check_size
+from experiments.sweeps.subjects.models import LawParameters, check_files, check_size, file_law, law_size
 from theory.decoding import KnownLaw, SubsetEntropies, optimal_schedules, parse
 from theory.laws import JointLaw
 from theory.laws.length import SequenceLaw
@@ -24,7 +24,7 @@ from theory.parameters import parameter
 
 
 @dataclass(frozen=True)
-class Parameters(ModelParameters):
+class Parameters(LawParameters):
     """Which law, which decoder, how many calls."""
 
     model: str = parameter("ising", "the law", choices=NAMES)
@@ -36,7 +36,8 @@ class Parameters(ModelParameters):
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     """See the module's description."""
-    law = model_law(parameters.spec(seed))
+    own = file_law(parameters)
+    law = model_law(parameters.spec(seed)) if own is None else own
     record = decode_record(law, [parameters.decoder], [parameters.calls], samples=parameters.samples, seed=seed)
     (row,) = record["decoders"]
     result = {"entropy": record["entropy"], **{name: row[name] for name in ("expected_calls", "worst_calls")}}
@@ -49,7 +50,7 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
 
 def _theory(law: JointLaw | SequenceLaw, parameters: Parameters) -> dict[str, float | None]:
     result: dict[str, float | None] = dict.fromkeys(("predicted", "bound", "least"))
-    if isinstance(law, JointLaw):
+    if isinstance(law, JointLaw) and enumerable(law.sites, law.symbols):
         entropies = SubsetEntropies(law)
         best = optimal_schedules(entropies)
         rule = parse(parameters.decoder)
@@ -64,7 +65,8 @@ def _theory(law: JointLaw | SequenceLaw, parameters: Parameters) -> dict[str, fl
 
 def check(parameters: Parameters) -> None:
     """Refuse sizes that do not go together."""
-    check_size("calls", parameters.calls, parameters.sites)
+    check_files(parameters)
+    check_size("calls", parameters.calls, law_size(parameters).sites)
     parse(parameters.decoder)
 
 

@@ -57,8 +57,8 @@ class Parameters:
     layers: int = parameter(1, "layers of the encoder", minimum=1)
     decoder_layers: int = parameter(1, "layers of the decoder", minimum=1)
     training_steps: int = parameter(600, "optimiser steps", minimum=1)
-    batch: int = parameter(64, "pairs of a step", minimum=1)
-    rate: float = parameter(7e-3, "largest learning rate", minimum=0.0)
+    batch_size: int = parameter(64, "pairs of a step", minimum=1)
+    learning_rate: float = parameter(7e-3, "largest learning rate", minimum=0.0)
     steps: int = parameter(4, "refinement steps T", minimum=1)
     rows: int = parameter(512, "test sentences", minimum=20)
 
@@ -73,8 +73,8 @@ class Parameters:
             layers=self.layers,
             decoder_layers=self.decoder_layers,
             steps=self.training_steps,
-            rows=self.batch,
-            rate=self.rate,
+            rows=self.batch_size,
+            rate=self.learning_rate,
             density=self.density or None,
             stages=self.stages,
             weighting="all" if self.weighting == "all" else "noise",

@@ -36,15 +36,20 @@ class Parameters(ModelParameters):
     width: int = parameter(16, "width of the network; even for a transformer", minimum=2)
     layers: int = parameter(1, "layers of the network", minimum=1)
     steps: int = parameter(600, "training steps", minimum=1)
-    batch: int = parameter(64, "sequences in a batch", minimum=1)
-    rate: float = parameter(5e-3, "largest learning rate", minimum=0.0)
+    batch_size: int = parameter(64, "sequences in a batch", minimum=1)
+    learning_rate: float = parameter(5e-3, "largest learning rate", minimum=0.0)
 
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     """See the module's description."""
     law = build_law(parameters.spec(seed))
     learning = Learning(
-        parameters.network, parameters.width, parameters.layers, parameters.steps, parameters.batch, parameters.rate
+        parameters.network,
+        parameters.width,
+        parameters.layers,
+        parameters.steps,
+        parameters.batch_size,
+        parameters.learning_rate,
     )
     masks = parse_masks(parameters.masks, parameters.sites)
     conditionals = learn(law, masks, learning, seed, parameters.samples or None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from theory.conditionals import ConditionalModel, FunctionConditionals
-from theory.laws import JointLaw
+from theory.laws import ExchangeableLaw, JointLaw
+from theory.laws.ising import magnetisation
 
 
 def random_law(seed: int, sites: int = 3, symbols: int = 2, zeros: float = 0.0, least: float = 1e-3) -> JointLaw:
@@ -15,6 +18,18 @@ def random_law(seed: int, sites: int = 3, symbols: int = 2, zeros: float = 0.0, 
     weights[generator.random(weights.shape) < zeros] = 0.0
     weights.flat[0] += 0.1
     return JointLaw.from_weights(weights)
+
+
+def to_joint(law: ExchangeableLaw) -> JointLaw:
+    """The table over all 2^N sequences."""
+    plus = (magnetisation(law.sites) + law.sites) // 2
+    return JointLaw.from_log_weights(law.log_weights[plus].reshape((2,) * law.sites))
+
+
+def permute_sites(law: JointLaw, order: Sequence[int]) -> JointLaw:
+    """The law of (x_{order[0]}, ..., x_{order[N-1]})."""
+    logs = law.log_probabilities.reshape(law.table.shape).transpose(tuple(order)) if law.has_tiny_masses else None
+    return JointLaw(law.table.transpose(tuple(order)), law.name, logs)
 
 
 def incompatible_weights(sites: int, symbols: int, seed: int = 5) -> np.ndarray:

@@ -48,15 +48,6 @@ def kullback_leibler(left: ArrayLike, right: ArrayLike, log_right: ArrayLike | N
     return total + lacking if abs(lacking) > LACKING else total
 
 
-def chi_squared(left: ArrayLike, right: ArrayLike) -> float:
-    """sum (p - r)^2 / r; infinite where p has mass that r lacks."""
-    p, r = np.asarray(left, dtype=np.float64).ravel(), np.asarray(right, dtype=np.float64).ravel()
-    if (p[r == 0] > 0).any():
-        return float("inf")
-    inside = r > 0
-    return float(((p[inside] - r[inside]) ** 2 / r[inside]).sum())
-
-
 def entropy(law: ArrayLike) -> float:
     """H(p) = -sum p ln p in nats."""
     p = np.asarray(law, dtype=np.float64)

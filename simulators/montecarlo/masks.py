@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from theory.masks import Bernoulli, BySize, KUniform, MaskLaw, Spans, UniformRatio
+from theory.masks import Bernoulli, KUniform, MaskLaw, Spans, UniformRatio
 
 FLOYD_LIMIT = 64
 """Up to this mask size a uniform subset is drawn in O(k^2), independent of N; above it by a random permutation."""
@@ -84,19 +84,6 @@ def _uniform_ratio(law: UniformRatio) -> Draw:
     def draw(key: jax.Array) -> jax.Array:
         values = jax.random.uniform(key, (law.sites + 1,))
         return _where(values[1:] < values[0])
-
-    return draw
-
-
-@drawing.register
-def _by_size(law: BySize) -> Draw:
-    bounds, largest = jnp.asarray(np.cumsum(law.size_law)[:-1], dtype=float), max(law.largest, 1)
-
-    def draw(key: jax.Array) -> jax.Array:
-        size_key, site_key = jax.random.split(key)
-        size = jnp.searchsorted(bounds, jax.random.uniform(size_key, (), bounds.dtype), side="right")
-        rank = jax.random.permutation(site_key, law.sites)
-        return _where(rank < size)[:largest]
 
     return draw
 

@@ -115,11 +115,6 @@ def energy(model: Model) -> Statistic:
     return lambda x: -model.log_weight(x)
 
 
-def majority(symbols: int) -> Statistic:
-    """The most frequent symbol (the first of them on ties): the mode of a Potts model in its ordered phase."""
-    return lambda x: jnp.argmax((x[:, None] == jnp.arange(symbols)).sum(axis=0))
-
-
 def simulate(
     sampler: Sampler,
     state: State,

@@ -13,7 +13,8 @@ from scipy import stats
 
 from simulators.montecarlo import lattice_ising
 from simulators.montecarlo.lattice_ising import LatticeIsing, threefry
-from simulators.montecarlo.models import ising_lattice
+from simulators.montecarlo.models import ising_model
+from tests.simulators.table_model import checkerboard
 from theory import laws
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
@@ -24,8 +25,7 @@ FALSE_ALARM = 1e-6
 
 def exact_scan(rows: int, columns: int, coupling: float, field: float):
     graph = laws.named_graph("torus", rows * columns, rows=rows)
-    colours = ising_lattice((rows, columns), coupling, field).checkerboard()
-    return systematic_scan(TableConditionals(laws.ising_on(graph, coupling, field)), colours)
+    return systematic_scan(TableConditionals(laws.ising_on(graph, coupling, field)), checkerboard(rows, columns))
 
 
 def state_numbers(spins: np.ndarray) -> np.ndarray:
@@ -72,7 +72,8 @@ def test_spins_survive_packing_and_halos_are_copies() -> None:
 @pytest.mark.parametrize(("rows", "columns"), [(2, 2), (2, 6), (6, 2), (4, 6)])
 def test_recorded_energy_and_magnetisation_are_those_of_the_model(rows: int, columns: int) -> None:
     coupling, field = 0.3, -0.2
-    lattice, model = LatticeIsing(rows, columns, coupling, field, 5), ising_lattice((rows, columns), coupling, field)
+    lattice = LatticeIsing(rows, columns, coupling, field, 5)
+    model = ising_model(laws.named_graph("torus", rows * columns, rows=rows), coupling, field)
     start = lattice.init(np.random.default_rng(3).integers(2, size=(5, rows, columns)))
     final, draws = lattice.observe(jax.random.key(1), start, draws=4, every=2)
     assert draws["energy"].shape == draws["magnetisation"].shape == (5, 4)

@@ -20,6 +20,7 @@ from simulators.montecarlo import models
 from simulators.montecarlo.masks import drawing
 from simulators.montecarlo.samplers import SAMPLERS, State, metropolis_hastings, simulated, systematic_scan
 from tests import law_examples
+from tests.simulators.table_model import TableModel, checkerboard
 from theory import laws
 from theory import masks as exact
 from theory import samplers as theory
@@ -76,7 +77,7 @@ def incompatible(sites: int, symbols: int) -> tuple[models.Model, ConditionalMod
 
 
 def table(law: JointLaw) -> tuple[models.Model, ConditionalModel]:
-    return models.TableModel(law), TableConditionals(law)
+    return TableModel(law), TableConditionals(law)
 
 
 def ising_on_graph() -> tuple[models.Model, ConditionalModel]:
@@ -93,9 +94,8 @@ def potts_on_path() -> tuple[models.Model, ConditionalModel]:
 
 
 def ising_ring() -> tuple[models.Model, ConditionalModel]:
-    return models.ising_lattice((4,), 0.5, 0.1), TableConditionals(
-        laws.ising_on(laws.named_graph("cycle", 4), 0.5, 0.1)
-    )
+    ring = laws.named_graph("cycle", 4)
+    return models.ising_model(ring, 0.5, 0.1), TableConditionals(laws.ising_on(ring, 0.5, 0.1))
 
 
 CHAIN = ([0.7, 0.3], [[0.8, 0.2], [0.35, 0.65]])
@@ -172,7 +172,7 @@ def test_steps_follow_the_exact_kernel(model_name: str, sampler_name: str, quick
     sampler = theory.parse_sampler(sampler_name)
     if sampler.needs_law and conditionals.law is None:
         target = law_examples.random_law(8, sites, symbols, least=1e-2)
-        walk = simulated(sampler, model, law, models.TableModel(target))
+        walk = simulated(sampler, model, law, TableModel(target))
         matrix = sampler.build(conditionals, law, target).to_dense()
     else:
         walk = simulated(sampler, model, law)
@@ -183,7 +183,6 @@ def test_steps_follow_the_exact_kernel(model_name: str, sampler_name: str, quick
 MASKS = {
     "Bernoulli": exact.bernoulli(4, 0.4),
     "uniform ratio": exact.uniform_ratio(4),
-    "by size": exact.by_size(4, [0.1, 0.4, 0.0, 0.5, 0.0]),
     "spans": exact.spans(4, 3, periodic=True),
     "listed": exact.uniform_ratio(4).listed(),
 }
@@ -196,7 +195,6 @@ MASKS = {
         ("Ising on a graph", "k-parallel", "uniform ratio"),
         ("Markov", "k-parallel", "Bernoulli"),
         ("Markov", "k-gibbs", "spans"),
-        ("Markov", "k-gibbs", "by size"),
         ("Ising on a graph", "metropolis-hastings", "listed"),
     ],
 )
@@ -226,22 +224,14 @@ def test_the_agreement_test_can_fail(quick: dict[str, bool | int]) -> None:
 
 
 def test_checkerboard_scan_redraws_each_colour_at_once(quick: dict[str, bool | int]) -> None:
-    lattice = models.ising_lattice((4, 2), 0.3, 0.1)
     graph = laws.named_graph("torus", 8, rows=4)
-    blocks = lattice.checkerboard()
+    lattice = models.ising_model(graph, 0.3, 0.1)
+    blocks = checkerboard(4, 2)
     assert lattice.independent(blocks[0])
     assert not lattice.independent([0, 1])
     matrix = theory.systematic_scan(TableConditionals(laws.ising_on(graph, 0.3, 0.1)), blocks).to_dense()
     simulated = systematic_scan(lattice, exact.partition(8, blocks))
     assert_counts_fit(one_step_counts(simulated, 8, 2, seed=15, quick=quick, chains=1000), matrix)
-
-
-@pytest.mark.parametrize("shape", [(2, 3), (1, 5), (3, 4, 2)])
-def test_shifts_of_a_lattice_equal_its_neighbour_lists(shape: tuple[int, ...]) -> None:
-    lattice = models.LatticeModel(shape, 3, 0.7, [0.1, 0.0, -0.3])
-    x = jnp.asarray(np.random.default_rng(1).integers(3, size=lattice.sites), dtype=jnp.int32)
-    by_lists = jax.jit(lattice.site_logits)(x, jnp.arange(lattice.sites))
-    np.testing.assert_allclose(jax.jit(lattice.all_site_logits)(x), by_lists, atol=1e-6)
 
 
 @pytest.mark.parametrize("model_name", MODELS)
@@ -300,8 +290,8 @@ def test_large_uniform_masks_are_uniform(size: int) -> None:
 
 
 def test_bad_input_names_the_argument() -> None:
-    lattice = models.ising_lattice((32, 32), 0.4)
-    with pytest.raises(InvalidInput, match="k = 13: LatticeModel enumerates"):
+    lattice = models.ising_model(laws.named_graph("torus", 1024), 0.4)
+    with pytest.raises(InvalidInput, match="k = 13: PairwiseModel enumerates"):
         SAMPLERS["k-gibbs"](lattice, exact.k_uniform(1024, 13))
     with pytest.raises(InvalidInput, match="k = 1024"):
         SAMPLERS["k-parallel"](lattice, exact.bernoulli(1024, 0.15))
@@ -326,17 +316,17 @@ def test_bad_input_names_the_argument() -> None:
     for wrong in (np.zeros((3, 5), dtype=int), np.full((2, 1024), 2), np.zeros((2, 1024))):
         with pytest.raises(InvalidInput, match="position"):
             sampler.init(wrong)
-    zeros = models.TableModel(JointLaw([[0.5, 0.0], [0.0, 0.5]]))
+    zeros = TableModel(JointLaw([[0.5, 0.0], [0.0, 0.5]]))
     with pytest.raises(InvalidInput, match="where the law is positive"):
         SAMPLERS["k-gibbs"](zeros, exact.k_uniform(2, 1)).init([[0, 1]])
 
 
 def test_chains_run_at_sizes_that_no_exact_method_reaches() -> None:
-    lattice = models.ising_lattice((100, 100), 0.2)
+    lattice = models.ising_model(laws.named_graph("torus", 10_000), 0.2)
     sequence = models.MarkovModel(*CHAIN, 1000)
     cases = [
         (lattice, SAMPLERS["k-gibbs"](lattice, exact.k_uniform(10_000, 4))),
-        (lattice, systematic_scan(lattice, exact.partition(10_000, lattice.checkerboard()))),
+        (lattice, systematic_scan(lattice, exact.partition(10_000, checkerboard(100, 100)))),
         (sequence, SAMPLERS["confidence-remasking"](sequence, exact.k_uniform(1000, 300))),
     ]
     for model, sampler in cases:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,7 +10,7 @@ from scipy import stats
 from simulators.montecarlo import models, simulate
 from simulators.montecarlo.diagnostics import effective_sample_size, mean_with_error
 from simulators.montecarlo.samplers import block_gibbs
-from simulators.montecarlo.simulate import Run, energy, hitting_time, magnetisation, majority, moments, occupancy
+from simulators.montecarlo.simulate import Run, energy, hitting_time, magnetisation, moments, occupancy
 from theory import laws, samplers
 from theory.chains.hitting import hitting_time_law
 from theory.conditionals import TableConditionals
@@ -128,11 +127,6 @@ def test_every_thins_the_record_and_leaves_the_run_alone(run: Run) -> None:
     start = SAMPLER.init(np.zeros((CHAINS, SITES), dtype=int))
     thinned = simulate.simulate(SAMPLER, start, jax.random.key(1), STEPS, record={"m": magnetisation}, every=8)
     assert np.array_equal(thinned.draws["m"], run.draws["m"][:, 7::8])
-
-
-def test_majority_is_the_most_frequent_symbol() -> None:
-    assert int(majority(3)(jnp.asarray([2, 0, 2, 1]))) == 2
-    assert int(majority(3)(jnp.asarray([2, 1, 1, 2]))) == 1
 
 
 def test_draws_are_what_arviz_takes(run: Run) -> None:

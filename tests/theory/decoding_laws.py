@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
+from math import prod
+
 import numpy as np
 from hypothesis import strategies as st
 
+from theory.decoding import Schedule, ScheduleLaw, mixture
 from theory.laws.joint import JointLaw
 
 
@@ -52,3 +57,13 @@ def laws(draw: st.DrawFn, largest: int = 4) -> JointLaw:
     return random_law(
         draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, largest)), draw(st.integers(2, 3)), draw(st.booleans())
     )
+
+
+def masked_diffusion(sites: int, weights: Sequence[float]) -> ScheduleLaw:
+    """Every site draws its step by itself; steps that none drew are left out."""
+    masses: dict[Schedule, float] = {}
+    for steps in product(range(len(weights)), repeat=sites):
+        used = [tuple(i for i in range(sites) if steps[i] == t) for t in range(len(weights))]
+        schedule = Schedule(sites, tuple(step for step in used if step))
+        masses[schedule] = masses.get(schedule, 0.0) + prod(weights[t] for t in steps)
+    return mixture(masses, list(masses.values()))

@@ -20,7 +20,7 @@ from theory.bounds.finite_sample import (
     total_variation_bound,
     uniform_deviation,
 )
-from theory.bounds.sample_size import asymptotic_sample_size, asymptotic_total_variation, guaranteed_sample_size
+from theory.bounds.sample_size import asymptotic_sample_size, asymptotic_total_variation
 from theory.divergences import total_variation
 from theory.errors import InvalidInput
 from theory.estimation import asymptotic_covariance, fit, pair_losses, sample_pairs
@@ -103,20 +103,6 @@ def test_the_best_radius_beats_others_and_helps_as_samples_grow() -> None:
     assert bounds[-1] < bounds[0] / 30
 
 
-@given(st.floats(0.01, 1.0), st.floats(0.001, 0.9), st.floats(0.001, 0.5), st.floats(1, 50), st.floats(0, 100))
-def test_guaranteed_sample_size_inverts_the_bound(target, beta, delta, tensorization, log_cover) -> None:
-    samples = guaranteed_sample_size(target, beta, delta, tensorization, log_cover)
-    assert total_variation_bound(samples, beta, delta, tensorization, log_cover) <= target * (1 + 1e-9)
-    if samples > 1:
-        assert total_variation_bound(samples - 1, beta, delta, tensorization, log_cover) > target * (1 - 1e-9)
-
-
-def test_targets_below_the_floor_are_refused_with_the_floor() -> None:
-    with pytest.raises(InvalidInput, match=r"0\.3162"):
-        guaranteed_sample_size(0.3, 0.1, 0.05, 2.0, 0.0, epsilon=0.05)
-    assert guaranteed_sample_size(0.32, 0.1, 0.05, 2.0, 0.0, epsilon=0.05) > 1
-
-
 def test_asymptotic_total_variation_of_a_coin() -> None:
     """One spin: TV = |p_hat - p| and n Var p_hat = p (1 - p), so sqrt(n) E TV -> sqrt(2 p (1 - p) / pi)."""
     family, theta = ExponentialFamily(1, 2, np.array([[-1.0], [1.0]])), np.array([0.4])
@@ -172,8 +158,6 @@ def test_larger_masks_need_fewer_samples() -> None:
         lambda: smallest_conditional_in_box(SMALL, -1, 1, k_uniform(3, 1)),
         lambda: log_cover_size_of_box(SMALL, -1, 1, 0.0),
         lambda: log_cover_size_of_box(SMALL, [-1, -1, -1], 1, 0.1),
-        lambda: guaranteed_sample_size(0.0, 0.1, 0.05, 1.0, 0.0),
-        lambda: guaranteed_sample_size(1.5, 0.1, 0.05, 1.0, 0.0),
         lambda: asymptotic_sample_size(0.0, SMALL, np.zeros(2), k_uniform(2, 1)),
         lambda: asymptotic_total_variation(SMALL, np.zeros(2), np.eye(3)),
     ],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import combinations, product
 from math import prod
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from flint import arb, ctx, fmpq, fmpq_poly
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from theory.certified.arithmetic import at_most, every, exact, fraction, settle
+from theory.certified.arithmetic import Rows, at_most, every, exact, fraction, settle
 from theory.certified.decoding import Marginals, correlations, divergence, most_confident, output_law, schedules
 from theory.certified.definite import difference, positive_definite, positive_semidefinite
 from theory.certified.entropy import (
@@ -26,8 +27,8 @@ from theory.certified.entropy import (
 )
 from theory.certified.gaps import (
     Enclosure,
+    Form,
     dirichlet_form,
-    exchangeable_forms,
     gap_enclosure,
     is_reversible,
     least_quotient,
@@ -84,6 +85,47 @@ def value(number: fmpq) -> float:
 def curie_weiss_weights(sites: int, beta: float) -> Callable[[], list[arb]]:
     """exp of (beta / N) sum_{i<j} x_i x_j by the number of ones, in balls."""
     return lambda: [(arb(beta) / (2 * sites) * ((2 * n - sites) ** 2 - sites)).exp() for n in range(sites + 1)]
+
+
+def exchangeable_forms(weights: Sequence[Any], share: Any = 1) -> list[Form]:
+    """The forms whose least quotient is the gap of single-site dynamics on p(x) = w(ones), one for each j <= N/2.
+
+    Args:
+        weights: w(0), ..., w(N): fractions or balls, > 0, not normalised.
+        share: the chance that a step is taken at all, m / N for m sites among N.
+    """
+    sites = len(weights) - 1
+    forms = []
+    for pairs in range(sites // 2 + 1):
+        free = sites - 2 * pairs
+        # Multiplicities of a state (n ones among the free sites) are C(free, n), each pair has one one.
+        mass, ways = [], fmpq(1)
+        for n in range(free + 1):
+            mass.append(ways * weights[n + pairs])
+            ways = ways * (free - n) / (n + 1)
+        energy: Rows = [[fmpq(0)] * (free + 1) for _ in mass]
+        for n in range(free + 1):
+            total = n + pairs  # ones of the state
+            if n < free:
+                rise = share * mass[n] * (free - n) / sites * _chance(weights, total)
+                energy[n][n] += rise
+                energy[n + 1][n + 1] += rise
+                energy[n][n + 1] -= rise
+                energy[n + 1][n] -= rise
+            if pairs:
+                # A pair's one turns 0, or its zero turns 1: f vanishes there.
+                leave = (1 - _chance(weights, total - 1)) + _chance(weights, total)
+                energy[n][n] += share * mass[n] * pairs * leave / sites
+        whole = sum(mass, start=fmpq(0))
+        states = range(free + 1)
+        norm = [[mass[x] * (fmpq(x == y) - (0 if pairs else mass[y] / whole)) for y in states] for x in states]
+        forms.append(Form(energy, norm, constants=pairs == 0))
+    return forms
+
+
+def _chance(weights: Sequence[Any], others: int) -> Any:
+    """P(a site is 1 given that ``others`` of the other sites are)."""
+    return weights[others + 1] / (weights[others] + weights[others + 1])
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,8 @@ from hypothesis import strategies as st
 
 from tests.theory.chain_examples import cycle_walk, hypercube_resampling
 from theory.chains import (
-    can_reach,
     closed_classes,
     communicating_classes,
-    is_aperiodic,
-    is_irreducible,
     period,
     transient_states,
 )
@@ -42,7 +39,7 @@ def test_classes_agree_with_networkx(seed: int, states: int, degree: int) -> Non
     attracting = sorted(sorted(part) for part in nx.attracting_components(graph))
     assert [list(part) for part in closed_classes(matrix)] == attracting
     assert set(transient_states(matrix)) == set(range(states)) - {x for part in attracting for x in part}
-    assert is_irreducible(matrix) == nx.is_strongly_connected(graph)
+    assert found.irreducible == nx.is_strongly_connected(graph)
     for number, part in enumerate(found.members):
         assert (found.labels[part] == number).all()
 
@@ -64,7 +61,7 @@ def test_period_is_the_gcd_of_return_times(seed: int, states: int, degree: int) 
 def test_agrees_with_quantecon(seed: int, states: int, degree: int) -> None:
     matrix = sparse_chain(seed, states, degree)
     oracle = quantecon.MarkovChain(matrix)
-    assert is_irreducible(matrix) == oracle.is_irreducible
+    assert communicating_classes(matrix).irreducible == oracle.is_irreducible
     assert {tuple(part) for part in closed_classes(matrix)} == {
         tuple(sorted(part)) for part in oracle.recurrent_classes_indices
     }
@@ -77,10 +74,10 @@ def test_known_chains() -> None:
     assert period(cycle_walk(5)) == 1
     assert period(cycle_walk(6, lazy=0.1)) == 1
     assert period(np.roll(np.eye(7), 1, axis=1)) == 7
-    assert is_aperiodic(hypercube_resampling(3))
+    assert communicating_classes(hypercube_resampling(3)).aperiodic
     assert communicating_classes([[1.0]]).irreducible
     assert len(closed_classes(np.eye(5))) == 5
-    assert is_aperiodic(np.eye(5))
+    assert communicating_classes(np.eye(5)).aperiodic
 
 
 def test_deterministic_map_with_two_cycles() -> None:
@@ -94,15 +91,5 @@ def test_deterministic_map_with_two_cycles() -> None:
 
 
 def test_an_edge_however_small_counts() -> None:
-    assert is_irreducible([[1 - 1e-300, 1e-300], [1.0, 0.0]])
-    assert not is_irreducible([[1.0, 0.0], [1.0, 0.0]])
-
-
-def test_can_reach_goes_backwards() -> None:
-    matrix = np.eye(4)[[1, 2, 2, 3]]
-    assert list(can_reach(matrix, [2])) == [True, True, True, False]
-    assert list(can_reach(matrix, [3])) == [False, False, False, True]
-    with pytest.raises(InvalidInput, match="empty"):
-        can_reach(matrix, [])
-    with pytest.raises(InvalidInput, match=r"0\.\.3"):
-        can_reach(matrix, [4])
+    assert communicating_classes([[1 - 1e-300, 1e-300], [1.0, 0.0]]).irreducible
+    assert not communicating_classes([[1.0, 0.0], [1.0, 0.0]]).irreducible

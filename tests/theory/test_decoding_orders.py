@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.theory.decoding_laws import copy_law, laws, parity_law, product_law, random_law
+from tests.theory.decoding_laws import copy_law, laws, masked_diffusion, parity_law, product_law, random_law
 from theory.conditionals import FunctionConditionals, TableConditionals
 from theory.decoding import (
     ConditionalTables,
@@ -19,7 +19,6 @@ from theory.decoding import (
     decoding_error,
     divergences,
     expected_total_correlation,
-    masked_diffusion,
     mean_total_correlation,
     mixture_output_law,
     one_shot,
@@ -51,10 +50,12 @@ def test_random_order_is_the_mixture_of_its_schedules(calls: int) -> None:
 @pytest.mark.parametrize("calls", [1, 2, 4])
 def test_masked_diffusion_is_the_mixture_of_its_schedules(calls: int) -> None:
     law = random_law(32, 3, 3)
-    listed = masked_diffusion(3, np.full(calls, 1 / calls))
+    listed = masked_diffusion(3, [1 / calls] * calls)
     found = decoded(law, "masked-diffusion", calls)
     np.testing.assert_allclose(found.law.table, mixture_output_law(TableConditionals(law), listed).table, atol=1e-14)
-    assert found.expected_calls == pytest.approx(listed.mean_length)
+    assert found.expected_calls == pytest.approx(
+        listed.probabilities @ [schedule.length for schedule in listed.schedules]
+    )
     assert found.worst_calls == min(calls, 3)
     bound = expected_total_correlation(KnownLaw(law), parse("masked-diffusion"), calls)
     assert bound == pytest.approx(mean_total_correlation(law, listed), abs=1e-12)

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.theory.decoding_laws import copy_law, exchangeable_law, laws, parity_law, product_law, random_law
+from tests.theory.decoding_laws import (
+    copy_law,
+    exchangeable_law,
+    laws,
+    masked_diffusion,
+    parity_law,
+    product_law,
+    random_law,
+)
 from theory.conditionals import FunctionConditionals, TableConditionals
 from theory.decoding import (
     Schedule,
@@ -18,8 +26,6 @@ from theory.decoding import (
     binary_exchangeable_curve,
     cut,
     decoding_error,
-    left_to_right,
-    masked_diffusion,
     masked_diffusion_error,
     mean_total_correlation,
     mixture,
@@ -229,7 +235,7 @@ def test_a_network_without_a_joint_law_has_an_output_law() -> None:
     for x in product(range(2), repeat=3):
         ones = [0.2 + 0.5 * x[2], 0.25 + 0.5 * x[2], 0.3]
         assert output.table[x] == pytest.approx(np.prod([p if s else 1 - p for s, p in zip(x, ones, strict=True)]))
-    assert np.abs(output.table - output_law(model, left_to_right(3)).table).max() > 0.01
+    assert np.abs(output.table - output_law(model, sequential(range(3))).table).max() > 0.01
 
 
 def test_refusals() -> None:

@@ -79,7 +79,7 @@ def test_no_law_has_a_ratio_above_the_bound(seed: int, looks: bool) -> None:
     for _ in range(20):
         other = np.where(law.support, generator.gamma(0.3, size=law.states), 0.0).clip(0)
         if other.sum() > 0:
-            assert tensorization_ratio(law, masks, other / other.sum()) <= bound * (1 + 1e-9)
+            assert tensorization_ratio(MaskingChannel(law, masks), other / other.sum()) <= bound * (1 + 1e-9)
 
 
 def test_a_pair_that_no_mask_hides_has_no_bound() -> None:
@@ -118,7 +118,7 @@ def test_parity_on_three_sites() -> None:
     law, masks = parity_law(3), k_uniform(3, 2)
     point = np.where(law.support, 0.0, 0.0)
     point[np.flatnonzero(law.support)[0]] = 1.0
-    ratio = tensorization_ratio(law, masks, point)
+    ratio = tensorization_ratio(MaskingChannel(law, masks), point)
     assert ratio == pytest.approx(np.log(4) / np.log(2))
     certificate = branch_and_bound(MaskingChannel(law, masks), ratio, poincare_constant(law, masks).value)
     assert certificate.upper == pytest.approx(2.04)

@@ -8,6 +8,7 @@ import math
 import networkx as nx
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from theory.errors import ExceedsMemory, InvalidInput
 from theory.laws import (
@@ -67,7 +68,7 @@ def test_ring_partition_function_is_the_trace_of_the_transfer_matrix(coupling: f
     spin = np.array([-1, 1])
     transfer = np.exp(coupling * np.outer(spin, spin) + field * (spin[:, None] + spin) / 2)
     expected = math.log(np.trace(np.linalg.matrix_power(transfer, sites)))
-    assert law.family.log_partition(law.theta) == pytest.approx(expected, rel=1e-13)
+    assert logsumexp(law.family.log_weights(law.theta)) == pytest.approx(expected, rel=1e-13)
     assert law.table[(1,) * sites] == pytest.approx(math.exp(sites * (coupling + field) - expected), rel=1e-12)
 
 
@@ -196,4 +197,4 @@ def test_potts_ring_partition_function() -> None:
     sites, symbols, coupling = 5, 4, 0.9
     law = potts(named_graph("cycle", sites), symbols, coupling)
     partition = (math.exp(coupling) + symbols - 1) ** sites + (symbols - 1) * (math.exp(coupling) - 1) ** sites
-    assert law.family.log_partition(law.theta) == pytest.approx(math.log(partition), rel=1e-13)
+    assert logsumexp(law.family.log_weights(law.theta)) == pytest.approx(math.log(partition), rel=1e-13)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.chains.record import chain_record
+from tests.law_examples import permute_sites, to_joint
 from tests.theory.chain_examples import seeds
 from theory.chains import mixing_time, spectrum
 from theory.conditionals import MaskAwareConditionals, TableConditionals
@@ -79,7 +80,7 @@ def families() -> dict[str, JointLaw]:
         "Markov": markov_sequence([0.5, 0.5], sticky, 5),
         "hidden Markov": hidden_markov_sequence([1 - EPS, EPS], sticky, sticky, 7),
         "Potts": potts(named_graph("path", 4), 3, 400.0, [0.0, 100.0, -250.0]),
-        "exchangeable": ExchangeableLaw([500.0, 700.0, -900.0, 800.0]).to_joint(),
+        "exchangeable": to_joint(ExchangeableLaw([500.0, 700.0, -900.0, 800.0])),
         "weights": JointLaw.from_weights([[1.0, 1e-200], [1e-300, 1e-320]]),
         "family": ising(np.array([[0.0, 400], [400, 0]])).family.law([300.0, 0.0, 200.0]),
     }
@@ -94,7 +95,7 @@ def test_no_family_loses_a_state(name: str) -> None:
     np.testing.assert_allclose(np.exp(law.log_probabilities), law.probabilities, rtol=1e-11, atol=1e-320)
     # ln p(x) is the sum of the conditionals site by site, wherever these are floats.
     grid = law.log_probabilities.reshape(law.table.shape)
-    assert law.permute_sites(range(law.sites)[::-1]).log_probabilities == pytest.approx(grid.transpose().reshape(-1))
+    assert permute_sites(law, range(law.sites)[::-1]).log_probabilities == pytest.approx(grid.transpose().reshape(-1))
     state = np.unravel_index(int(law.log_probabilities.argmin()), law.table.shape)
     best = law.conditional((0,))[int(np.ravel_multi_index(state[1:], law.table.shape[1:]))]
     column = grid[(slice(None), *state[1:])]

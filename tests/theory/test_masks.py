@@ -20,7 +20,6 @@ from theory.masks import (
     MaskLaw,
     adaptive,
     bernoulli,
-    by_size,
     k_uniform,
     parse_masks,
     partition,
@@ -60,12 +59,6 @@ def test_bernoulli_masks_every_site_independently(ratio: float) -> None:
     assert law.mean_size == pytest.approx(4 * ratio)
 
 
-def test_by_size_splits_each_size_evenly() -> None:
-    law = by_size(3, [0.0, 0.25, 0.0, 0.75])
-    assert law.masks == ((0,), (1,), (2,), (0, 1, 2))
-    np.testing.assert_allclose(law.probabilities, [0.25 / 3] * 3 + [0.75])
-
-
 def test_spans() -> None:
     assert spans(5, 3).masks == ((0, 1, 2), (1, 2, 3), (2, 3, 4))
     assert spans(4, 2, periodic=True).masks == ((0, 1), (1, 2), (2, 3), (0, 3))
@@ -100,7 +93,6 @@ def bits(law: MaskLaw) -> np.ndarray:
         bernoulli(5, 0.15),
         bernoulli(4, 1.0),
         uniform_ratio(5),
-        by_size(4, [0.1, 0.0, 0.5, 0.0, 0.4]),
         spans(6, 2),
         spans(5, 3, periodic=True),
         partition(5, [[4, 1], [0], [2, 3]]),
@@ -187,10 +179,6 @@ def test_adaptive_masks_follow_the_weights_of_each_sequence() -> None:
         lambda: bernoulli(3, 0.0),
         lambda: bernoulli(3, 1.1),
         lambda: bernoulli(3, math.nan),
-        lambda: by_size(3, [0.5, 0.5]),
-        lambda: by_size(2, [0.5, 0.6, 0.0]),
-        lambda: by_size(2, [0.5, math.nan, 0.5]),
-        lambda: by_size(2, [1.5, -0.5, 0.0]),
         lambda: spans(3, 4),
         lambda: spans(3, 0),
         lambda: partition(3, [[0, 1]]),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory.chains import mixing_time, spectral_gap
+from theory.chains import lump, mixing_time, spectral_gap
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
 from theory.laws.exchangeable import curie_weiss_counts
@@ -21,21 +21,19 @@ from theory.laws.joint import JointLaw
 from theory.masks import k_uniform
 from theory.samplers import block_gibbs, independent_parallel, k_parallel, systematic_scan
 from theory.symmetry import (
-    OrbitChain,
     Relabelling,
     SymmetryGroup,
     find_automorphisms,
     global_flip,
     graph_symmetries,
     invariant_subgroup,
-    is_graph_automorphism,
     orbits,
     single_site,
     site_permutation,
+    symmetric_orbits,
     symmetry_group,
     symmetry_violation,
     violation,
-    worst_case_starts,
 )
 
 SWAP_OF_TWO = SymmetryGroup(2, 3, (site_permutation((1, 0), 3),))
@@ -111,7 +109,7 @@ def test_generators_of_named_graphs_generate_all_their_automorphisms(name, sites
             graph_symmetries(name, sites)
         return
     generators = graph_symmetries(name, sites)
-    assert all(is_graph_automorphism(graph, generator) for generator in generators)
+    assert all(graph.has_edge(g.sites[u], g.sites[v]) for g in generators for u, v in graph.edges)
     # The same orbits as those of all automorphisms, where these can be listed (N! of the symmetric groups cannot).
     matcher = nx.algorithms.isomorphism.GraphMatcher(graph, graph)
     if (name, sites) == ("torus", 8):  # 2 x 4, a cube in disguise
@@ -194,14 +192,14 @@ def test_which_samplers_are_symmetric():
     assert symmetry_violation(scan, sites) > 1e-3
     assert symmetry_violation(scan, flip) < 1e-12
     with pytest.raises(InvalidInput, match="must commute"):
-        worst_case_starts(scan, sites)
+        symmetric_orbits(scan, sites)
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_one_start_per_orbit_gives_the_worst_case(size):
     law = ising_on(named_graph("cycle", 7), 0.5, 0.1)
     chain = block_gibbs(TableConditionals(law), k_uniform(7, size))
-    starts = worst_case_starts(chain, find_automorphisms(law))
+    starts = symmetric_orbits(chain, find_automorphisms(law)).representatives
     assert len(starts) == bracelets(7)
     assert mixing_time(chain, 0.25, starts=starts).steps == mixing_time(chain, 0.25).steps
 
@@ -209,42 +207,37 @@ def test_one_start_per_orbit_gives_the_worst_case(size):
 def test_mixing_time_of_the_ring_of_eight():
     law = ising_on(named_graph("cycle", 8), 0.5, 0.1)
     chain = block_gibbs(TableConditionals(law), k_uniform(8, 1))
-    starts = worst_case_starts(chain, symmetry_group(law, graph_symmetries("cycle", 8)))
+    starts = symmetric_orbits(chain, symmetry_group(law, graph_symmetries("cycle", 8))).representatives
     assert mixing_time(chain, 0.25, starts=starts).steps == 44
 
 
 def test_chain_of_orbits():
     law = ising_on(named_graph("cycle", 6), 0.5, 0.1)
     chain = block_gibbs(TableConditionals(law), k_uniform(6, 2))
-    lumped = OrbitChain(chain, find_automorphisms(law))
-    matrix = chain.to_dense()
-    labels, starts = lumped.orbits.labels, lumped.orbits.representatives
-    indicator = np.eye(lumped.states)[labels]
-    # Strong lumpability: every state of an orbit gives the same row.
-    assert np.abs(matrix @ indicator - (matrix @ indicator)[starts][labels]).max() < 1e-13
-    assert np.abs(lumped.to_dense() - (matrix @ indicator)[starts]).max() < 1e-13
-    generator = np.random.default_rng(0)
-    nu = generator.dirichlet(np.ones(lumped.states), size=2)
-    assert np.allclose(lumped.propagate(nu), nu @ lumped.to_dense(), atol=1e-13)
-    assert np.allclose(lumped.stationary @ lumped.to_dense(), lumped.stationary, atol=1e-13)
-    assert np.allclose(lumped.lump(lumped.spread(nu)), nu)
+    found = symmetric_orbits(chain, find_automorphisms(law))
+    lumped = lump(chain, found.labels)
+    assert lumped.lumpable
+    quotient = lumped.chain.matrix
+    law_of_orbits = np.bincount(found.labels, weights=law.probabilities)
+    assert np.allclose(law_of_orbits @ quotient, law_of_orbits, atol=1e-13)
     # Distances are exact from invariant laws and bounds from below otherwise.
-    law_full, law_lumped = np.linalg.matrix_power(matrix, 5), np.linalg.matrix_power(lumped.to_dense(), 5)
-    for orbit, start in enumerate(starts):
-        far = 0.5 * np.abs(law_full[start] - chain.stationary).sum()
-        near = 0.5 * np.abs(law_lumped[orbit] - lumped.stationary).sum()
+    after, seen = np.linalg.matrix_power(chain.to_dense(), 5), np.linalg.matrix_power(quotient, 5)
+    for orbit, start in enumerate(found.representatives):
+        far = 0.5 * np.abs(after[start] - law.probabilities).sum()
+        near = 0.5 * np.abs(seen[orbit] - law_of_orbits).sum()
         assert near <= far + 1e-13
-        if lumped.orbits.sizes[orbit] == 1:
+        if found.sizes[orbit] == 1:
             assert near == pytest.approx(far, abs=1e-13)
-    assert spectral_gap(lumped) >= spectral_gap(chain) - 1e-12
+    assert spectral_gap(lumped.chain) >= spectral_gap(chain) - 1e-12
 
 
 def test_orbit_chain_of_an_exchangeable_law_is_the_chain_of_counts():
     law = curie_weiss(6, 1.1, 0.1)
     chain = block_gibbs(TableConditionals(law), k_uniform(6, 1))
-    lumped = OrbitChain(chain, symmetry_group(law, graph_symmetries("complete", 6)))
+    found = symmetric_orbits(chain, symmetry_group(law, graph_symmetries("complete", 6)))
     # Orbits are numbered by their first states 0, 1, 11, 111, ...: by the number of plus spins.
-    assert np.abs(lumped.to_dense() - single_site(curie_weiss_counts(6, 1.1, 0.1)).to_dense()).max() < 1e-14
+    counts = single_site(curie_weiss_counts(6, 1.1, 0.1))
+    assert np.abs(lump(chain, found.labels).chain.matrix - counts.to_dense()).max() < 1e-14
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from theory.bounds.mixing_time import (
     mixing_time_bounds,
     relaxation_time_bounds,
 )
-from theory.bounds.sample_size import asymptotic_sample_size, asymptotic_total_variation, guaranteed_sample_size
+from theory.bounds.sample_size import asymptotic_sample_size, asymptotic_total_variation
 from theory.bounds.strong_clique import (
     escape_probability_bound,
     escape_time_bound,
@@ -39,7 +39,6 @@ __all__ = [
     "escape_probability_bound",
     "escape_time_bound",
     "excess_loss_bound",
-    "guaranteed_sample_size",
     "log_cover_size_of_box",
     "log_escape_probability_bound",
     "log_escape_probability_exponent",

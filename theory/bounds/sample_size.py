@@ -1,63 +1,30 @@
 r"""How many samples bring the learned law within a given total variation of the truth.
 
-Two answers of different kinds:
+By claim C1 and the delta method, sqrt(n)(theta_hat - theta*) -> N(0, Gamma) and
+dp(x) = p(x) (T(x) - E[T]) . dtheta give
 
-- **Guaranteed** (claim C4 inverted): enough pairs for TV <= target with probability >= 1 - delta, whatever the law. It
-  is an upper bound and usually a loose one.
-- **Asymptotic** (claim C1 and the delta method): sqrt(n)(theta_hat - theta*) -> N(0, Gamma) and
-  dp(x) = p(x) (T(x) - E[T]) . dtheta give
+    sqrt(n) E TV(p, p_theta_hat)  ->  (1/2) sqrt(2/pi) sum_x p(x) sqrt( u(x) . Gamma u(x) ),    u(x) = T(x) - E[T].
 
-      sqrt(n) E TV(p, p_theta_hat)  ->  (1/2) sqrt(2/pi) sum_x p(x) sqrt( u(x) . Gamma u(x) ),    u(x) = T(x) - E[T].
+It is an approximation for large n, not a bound: it says what n gives E TV = target to first order. What is enough
+whatever the law is `theory.bounds.finite_sample` (claim C4), and usually much more.
 
-  It is an approximation for large n, not a bound: it says what n gives E TV = target to first order.
-
-Legend: ``n`` samples, ``d`` parameters, ``S`` states. Sources: `theory.bounds.finite_sample`; van der Vaart,
-*Asymptotic Statistics* (1998), ch. 3 (delta method).
+Legend: ``n`` samples, ``d`` parameters, ``S`` states. Source: van der Vaart, *Asymptotic Statistics* (1998), ch. 3
+(delta method).
 """
 
 from __future__ import annotations
 
-from math import ceil, log, pi, sqrt
+from math import ceil, pi, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from theory.bounds.finite_sample import check_class, check_tensorization
 from theory.errors import InvalidInput
 from theory.estimation.information import MaskCount, asymptotic_covariance
 from theory.laws.exponential_family import ExponentialFamily
 from theory.masks import AdaptiveMaskLaw, MaskLaw
 
 Array = NDArray[np.float64]
-
-
-def guaranteed_sample_size(
-    target: float,
-    beta: float,
-    delta: float,
-    tensorization: float,
-    log_cover_size: float,
-    epsilon: float = 0.0,
-    misspecification: float = 0.0,
-) -> int:
-    """Smallest n for which `finite_sample.total_variation_bound` is at most ``target``.
-
-    Args:
-        target: the total variation wanted, in (0, 1].
-        beta, delta, tensorization, log_cover_size, epsilon, misspecification: see `theory.bounds.finite_sample`.
-
-    Raises:
-        InvalidInput: an argument out of range, or a target that no n reaches because of epsilon and misspecification.
-    """
-    _check_target(target)
-    check_class(beta, delta, log_cover_size)
-    check_tensorization(tensorization)
-    # target^2 = (C_AT / 2) (2 t + 2 epsilon + misspecification), solved for t and then for n.
-    deviation = (2 * target**2 / tensorization - 2 * epsilon - misspecification) / 2
-    if deviation <= 0:
-        floor = sqrt(tensorization * (2 * epsilon + misspecification) / 2)
-        raise InvalidInput("target", target, f"must exceed {floor:.4g}, the part of the bound that no sample removes")
-    return max(1, ceil(log(1 / beta) ** 2 * (log(2 / delta) + log_cover_size) / (2 * deviation**2)))
 
 
 def asymptotic_total_variation(family: ExponentialFamily, theta: ArrayLike, covariance: ArrayLike) -> float:

@@ -114,47 +114,6 @@ def least_quotient(forms: Callable[[], Sequence[Form]], precisions: Sequence[int
     return None
 
 
-def exchangeable_forms(weights: Sequence[Any], share: Any = 1) -> list[Form]:
-    """The forms whose least quotient is the gap of single-site dynamics on p(x) = w(ones), one for each j <= N/2.
-
-    Args:
-        weights: w(0), ..., w(N): fractions or balls, > 0, not normalised.
-        share: the chance that a step is taken at all, m / N for m sites among N.
-    """
-    sites = len(weights) - 1
-    forms = []
-    for pairs in range(sites // 2 + 1):
-        free = sites - 2 * pairs
-        # Multiplicities of a state (n ones among the free sites) are C(free, n), each pair has one one.
-        mass, ways = [], fmpq(1)
-        for n in range(free + 1):
-            mass.append(ways * weights[n + pairs])
-            ways = ways * (free - n) / (n + 1)
-        energy: Rows = [[fmpq(0)] * (free + 1) for _ in mass]
-        for n in range(free + 1):
-            total = n + pairs  # ones of the state
-            if n < free:
-                rise = share * mass[n] * (free - n) / sites * _chance(weights, total)
-                energy[n][n] += rise
-                energy[n + 1][n + 1] += rise
-                energy[n][n + 1] -= rise
-                energy[n + 1][n] -= rise
-            if pairs:
-                # A pair's one turns 0, or its zero turns 1: f vanishes there.
-                leave = (1 - _chance(weights, total - 1)) + _chance(weights, total)
-                energy[n][n] += share * mass[n] * pairs * leave / sites
-        whole = sum(mass, start=fmpq(0))
-        states = range(free + 1)
-        norm = [[mass[x] * (fmpq(x == y) - (0 if pairs else mass[y] / whole)) for y in states] for x in states]
-        forms.append(Form(energy, norm, constants=pairs == 0))
-    return forms
-
-
-def _chance(weights: Sequence[Any], others: int) -> Any:
-    """P(a site is 1 given that ``others`` of the other sites are)."""
-    return weights[others + 1] / (weights[others] + weights[others + 1])
-
-
 def _upper_end(form: Form) -> fmpq | None:
     """A quotient near the least one, rounded up."""
     cut = len(form.energy) - 1 if form.constants else len(form.energy)

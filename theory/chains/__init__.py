@@ -9,12 +9,9 @@ from __future__ import annotations
 from theory.chains.absorption import Absorption, absorption, backward_committor, committor, hitting_probabilities
 from theory.chains.classes import (
     CommunicatingClasses,
-    can_reach,
     closed_classes,
     communicating_classes,
     cyclic_classes,
-    is_aperiodic,
-    is_irreducible,
     period,
     reachable_from,
     transient_states,
@@ -50,7 +47,7 @@ from theory.chains.operator import (
 )
 from theory.chains.paths import sample_paths, sample_states
 from theory.chains.recurrence import kemeny_constant, recurrence_times
-from theory.chains.reversibility import detailed_balance_violation, edge_measure, is_reversible
+from theory.chains.reversibility import edge_measure, is_reversible
 from theory.chains.spectrum import (
     Spectrum,
     absolute_spectral_gap,
@@ -90,12 +87,10 @@ __all__ = [
     "backward_committor",
     "bottleneck_ratio",
     "bottleneck_ratio_of",
-    "can_reach",
     "closed_classes",
     "committor",
     "communicating_classes",
     "cyclic_classes",
-    "detailed_balance_violation",
     "edge_measure",
     "eigenvalues",
     "escape_probability_within",
@@ -105,8 +100,6 @@ __all__ = [
     "hitting_probabilities",
     "hitting_probability_within",
     "hitting_time_law",
-    "is_aperiodic",
-    "is_irreducible",
     "is_reversible",
     "kemeny_constant",
     "lanczos_gaps",

@@ -194,16 +194,6 @@ def transient_states(chain: Chain) -> States:
     return communicating_classes(chain).transient
 
 
-def is_irreducible(chain: Chain) -> bool:
-    """Whether every state can be reached from every other."""
-    return communicating_classes(chain).irreducible
-
-
-def is_aperiodic(chain: Chain) -> bool:
-    """Whether every closed class has period 1."""
-    return communicating_classes(chain).aperiodic
-
-
 def period(chain: Chain) -> int:
     """The period of the one closed class.
 
@@ -225,13 +215,6 @@ def reachable_from(chain: Chain, starts: ArrayLike) -> States:
     operator = as_operator(chain)
     graph = support_graph(operator).T.tocsr()
     return np.flatnonzero(backward_reachable(graph, check_states(starts, operator.states, "starts")))
-
-
-def can_reach(chain: Chain, target: ArrayLike) -> NDArray[np.bool_]:
-    """Which states reach the target set with positive probability, [S]; states of the target do."""
-    operator = as_operator(chain)
-    graph = support_graph(operator)
-    return backward_reachable(graph, check_states(target, operator.states, "target"))
 
 
 def backward_reachable(graph: csr_array, target: States) -> NDArray[np.bool_]:

@@ -55,11 +55,6 @@ class HittingTimes:
         """min over the starts; 0 where there are none."""
         return float(self.times[self.starts].min()) if len(self.starts) else 0.0
 
-    @property
-    def best_start(self) -> int | None:
-        """The start with the shortest expected time (the first of several)."""
-        return int(self.starts[self.times[self.starts].argmin()]) if len(self.starts) else None
-
 
 def complement(chosen: States, states: int) -> States:
     """The states that were not chosen, ascending."""

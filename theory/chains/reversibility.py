@@ -30,12 +30,6 @@ def edge_measure(chain: Chain, law: ArrayLike | None = None) -> Array:
     return masses[:, None] * operator.to_dense()
 
 
-def detailed_balance_violation(chain: Chain, law: ArrayLike | None = None) -> float:
-    """max_{x, y} |pi(x) P(x, y) - pi(y) P(y, x)|."""
-    flow = edge_measure(chain, law)
-    return float(np.abs(flow - flow.T).max())
-
-
 def is_reversible(chain: Chain, law: ArrayLike | None = None, tolerance: float = DETAILED_BALANCE_TOLERANCE) -> bool:
     """Whether detailed balance holds, up to ``tolerance`` times the largest flow between two different states.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise, product
+from itertools import combinations, pairwise
 from math import ceil, comb, cos, pi, prod
 
 import numpy as np
@@ -79,11 +79,6 @@ def one_shot(sites: int) -> Schedule:
 def sequential(order: Sequence[int]) -> Schedule:
     """One site at a time in the given order: T = N."""
     return Schedule(len(order), tuple((site,) for site in order))
-
-
-def left_to_right(sites: int) -> Schedule:
-    """One site at a time in ascending order: autoregressive decoding."""
-    return sequential(range(sites))
 
 
 def cut(order: Sequence[int], sizes: Sequence[int]) -> Schedule:
@@ -186,11 +181,6 @@ class ScheduleLaw:
             raise InvalidInput("probabilities", weights.tolist(), "probabilities are >= 0 and sum to 1")
         object.__setattr__(self, "probabilities", weights / weights.sum())
 
-    @property
-    def mean_length(self) -> float:
-        """E T: the expected number of steps."""
-        return float(sum(p * s.length for s, p in zip(self.schedules, self.probabilities, strict=True)))
-
     def sample(self, count: int, generator: np.random.Generator) -> tuple[Schedule, ...]:
         """Independent schedules."""
         drawn = generator.choice(len(self.schedules), size=count, p=self.probabilities)
@@ -228,38 +218,6 @@ def _ordered_partitions(sites: Step, sizes: tuple[int, ...]) -> Iterator[tuple[S
         rest = tuple(site for site in sites if site not in step)
         for steps in _ordered_partitions(rest, sizes[1:]):
             yield (step, *steps)
-
-
-def masked_diffusion(sites: int, step_weights: ArrayLike) -> ScheduleLaw:
-    """The ancestral sampler of masked diffusion: every site independently draws the step in which it is revealed.
-
-    Discretising a masking process with survival alpha at times t_0 > ... > t_T reveals a site in step s with
-    probability alpha(t_s) - alpha(t_{s-1}), independently of everything else; equal weights are the log-linear noise.
-    Steps in which no site is drawn need no network call and are dropped.
-
-    Args:
-        sites: N.
-        step_weights: shape [T], probabilities of the steps.
-
-    Raises:
-        InvalidInput: weights that are no probability vector.
-        ExceedsMemory: T^N assignments do not fit; `rules.MaskedDiffusion` decodes without listing them.
-    """
-    weights = check_step_weights(step_weights)
-    if sites < 1:
-        raise InvalidInput("sites", sites, "at least 1 site is needed")
-    count = float(len(weights)) ** sites
-    require_memory(
-        count * (200.0 + 64 * sites), "sites", sites, f"the list of {count:.3g} assignments of sites to steps"
-    )
-    masses: dict[tuple[Step, ...], float] = {}
-    for assignment in product(range(len(weights)), repeat=sites):
-        mass = prod(float(weights[step]) for step in assignment)
-        if mass > 0:
-            steps = tuple(tuple(i for i in range(sites) if assignment[i] == t) for t in sorted(set(assignment)))
-            masses[steps] = masses.get(steps, 0.0) + mass
-    schedules = tuple(Schedule(sites, steps) for steps in masses)
-    return ScheduleLaw(sites, schedules, np.array(list(masses.values())), f"masked diffusion, {len(weights)} steps")
 
 
 def check_step_weights(step_weights: ArrayLike) -> Array:

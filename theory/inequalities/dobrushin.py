@@ -121,17 +121,6 @@ class DobrushinCriterion:
         """rho(R)."""
         return spectral_radius(self.matrix)
 
-    def norm(self, order: float) -> float:
-        """Operator norm of R: 1 (largest column sum), 2 (largest singular value) or inf (largest row sum)."""
-        if order not in (1, 2, inf):
-            raise InvalidInput("order", order, "the operator norms are 1, 2 and inf")
-        return float(np.linalg.norm(self.matrix, order))
-
-    @property
-    def smallest_norm(self) -> float:
-        """The least of the three norms; at least rho(R)."""
-        return min(self.norm(1), self.norm(2), self.norm(inf))
-
     @property
     def is_unique(self) -> bool:
         """Dobrushin's condition in its weakest form: rho(R) < 1 on a support that allows the argument."""
@@ -146,11 +135,6 @@ class DobrushinCriterion:
     def gap_lower_bound(self) -> float:
         """(1 - rho(R))/N, a lower bound on the absolute spectral gap of Glauber dynamics; 0 where it says nothing."""
         return self._distance_from_one / self.sites if self.is_unique else 0.0
-
-    @property
-    def poincare_upper_bound(self) -> float:
-        """N/(1 - rho(R)) >= C_P of Glauber dynamics; infinite where it says nothing."""
-        return self.sites / self._distance_from_one if self.is_unique else inf
 
     def mixing_time_bound(self, epsilon: float = 0.25) -> float:
         """A t with 1^T M^t 1 <= eps, an upper bound on t_mix(eps); infinite where it says nothing.
@@ -176,18 +160,6 @@ class DobrushinCriterion:
             if candidate.sum() > epsilon:
                 steps, reached = steps + 2**exponent, candidate
         return float(steps + 1)
-
-    def mixing_time_by_norm(self, epsilon: float = 0.25) -> float:
-        """ceil( ln(N/eps) / -ln(1 - (1 - |R|)/N) ) with the smallest norm; infinite where |R| >= 1.
-
-        Raises:
-            InvalidInput: ``epsilon`` outside (0, 1).
-        """
-        check_epsilon(epsilon)
-        distance = 1 - self.smallest_norm - ROUNDING * self.sites
-        if not self.geodesic or distance <= 0:
-            return inf
-        return geometric_mixing_time(self.sites, distance / self.sites, epsilon)
 
 
 def dobrushin(conditionals: ConditionalModel) -> DobrushinCriterion:

@@ -23,10 +23,9 @@ from dataclasses import dataclass
 from math import inf, log
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from theory.divergences import entropy_density
-from theory.errors import InvalidInput
 from theory.inequalities.dobrushin import check_epsilon
 from theory.inequalities.extremal import Objective, maximise_over_laws, starting_laws
 from theory.inequalities.masking_channel import MaskingChannel
@@ -74,24 +73,7 @@ class ModifiedLogSobolevConstant:
         return exponent / self.lower if self.lower > 0 else inf
 
 
-def entropy_production(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, function: ArrayLike) -> float:
-    """E(f, ln f) for a function f [S] that is positive on the support.
-
-    Raises:
-        InvalidInput: a wrong shape, or values on the support that are not positive and finite.
-    """
-    channel = MaskingChannel(law, masks)
-    values = np.asarray(function, dtype=np.float64)
-    if values.shape != (law.states,) or not (values[channel.support] > 0).all():
-        raise InvalidInput(
-            "function", f"shape {values.shape}", f"positive values on the support, shape ({law.states},)"
-        )
-    inside = values[channel.support]
-    mean = float(inside @ channel.target)
-    return mean * _production(channel, inside / mean, (inside - mean) / mean)
-
-
-def _production(channel: MaskingChannel, density: Array, excess: Array) -> float:
+def entropy_production(channel: MaskingChannel, density: Array, excess: Array) -> float:
     """E(f, ln f) = E E[(f - m)(ln f - ln m) | K, x_{-K}], m the mean in the block: no term is negative."""
     weights, within, logarithm = channel.within_blocks(density, excess)
     return float(weights @ (within * logarithm))
@@ -130,7 +112,9 @@ def modified_log_sobolev(
     for end in maximise_over_laws(objective, starts, iterations):
         if channel.relative_entropy(channel.extend(end)) >= SMALLEST_DIVERGENCE:
             density = end / channel.target
-            value = _production(channel, density, density - 1) / float(entropy_density(density - 1) @ channel.target)
+            value = entropy_production(channel, density, density - 1) / float(
+                entropy_density(density - 1) @ channel.target
+            )
             if value < best:
                 best, witness = value, channel.extend(density)
     # Where both ends meet (uniform product laws) rounding alone may have put the witness below.
@@ -148,7 +132,7 @@ def _negative_log_quotient(channel: MaskingChannel) -> Objective:
         flow = density - channel.posterior_mean(channel.observe(law) / channel.observed)
         production = float(law @ change)
         if production < CANCELLED * total:
-            production = _production(channel, density, density - 1)
+            production = entropy_production(channel, density, density - 1)
         return float(np.log(total / production)), slope / total - (change + flow / density) / production
 
     return objective

@@ -1,13 +1,13 @@
 """The masking channel and the local functionals of block dynamics.
 
 Masking is a channel: it sends a sequence x to (K, x_{-K}) with probability P(K | x). Block dynamics with target q
-masks and then fills in by Bayes' rule, x_K ~ q(. | x_{-K}, K). Three functionals measure what masking loses; with A the
+masks and then fills in by Bayes' rule, x_K ~ q(. | x_{-K}, K). Two functionals measure what masking loses; with A the
 matrix of the channel, f a function, r a law, E and Var under q:
 
     variance          E Var(f | K, x_{-K})                             = Var(f) - Var(E[f | K, x_{-K}])
-    entropy           E Ent(f | K, x_{-K}),  Ent(f) = E f ln(f / E f)  = Ent(f) - Ent(E[f | K, x_{-K}])
     relative entropy  E_{(K, x_{-K}) ~ A r} KL(r(. | K, x_{-K}) || q(. | K, x_{-K})) = KL(r || q) - KL(A r || A q)
 
+E Ent(f | K, x_{-K}) with Ent(f) = E f ln(f / E f) is E f times the relative entropy of r = q f / E f.
 For a mask law that does not look at the sequence, q(. | x_{-K}, K) = q(. | x_{-K}) and A r is P_K times the marginals
 of r. The right-hand sides (the chain rule) are one sparse product, but differences of numbers of order 1; the
 functionals are therefore summed block by block, over the pairs (x, K), in terms that are not negative: with rho = r/q,
@@ -119,14 +119,6 @@ class MaskingChannel:
         """E[v(K, x_{-K}) | x] on the support for v of shape [R] or [B, R]: shape [T] or [B, T]."""
         return np.asarray((self.matrix.T @ values.T).T)
 
-    def project(self, function: ArrayLike) -> Array:
-        """E[f | K, x_{-K}] for f of shape [S] or [B, S]: shape [R] or [B, R]."""
-        return self.observe(self.target * self._inside(function, "function")) / self.observed
-
-    def block_average(self, function: ArrayLike) -> Array:
-        """P f, one step of the block dynamics, for f of shape [S] or [B, S]; zero outside the support."""
-        return self.extend(self.posterior_mean(self.project(function)))
-
     def variance(self, function: ArrayLike) -> Array:
         """Var(f) for f of shape [S] or [B, S]: shape [] or [B]."""
         return np.asarray(self._centred(function) ** 2 @ self.target)
@@ -144,34 +136,6 @@ class MaskingChannel:
         values = [weights @ (row[pairs.col] - mean[pairs.row]) ** 2 for row, mean in rows]
         return np.asarray(values).reshape(centred.shape[:-1])
 
-    def local_variance_gradient(self, function: ArrayLike) -> Array:
-        """Derivative of `local_variance` by f(x), 2 q(x) (f - P f)(x): shape [S] or [B, S]."""
-        centred = self._centred(function)
-        means = self.observe(self.target * centred) / self.observed
-        return self.extend(2 * self.target * (centred - self.posterior_mean(means)))
-
-    def entropy(self, function: ArrayLike) -> Array:
-        """Ent(f) for f >= 0 of shape [S] or [B, S]: shape [] or [B]."""
-        mean, _, excess = self._density(function)
-        return np.asarray(mean * (entropy_density(excess) @ self.target))
-
-    def local_entropy(self, function: ArrayLike) -> Array:
-        """E Ent(f | K, x_{-K}) for f >= 0 of shape [S] or [B, S]: shape [] or [B]."""
-        mean, density, excess = self._density(function)
-        return np.asarray(mean * self._local_divergence(density, excess))
-
-    def local_entropy_gradient(self, function: ArrayLike) -> Array:
-        """Derivative of `local_entropy` by f(x), q(x) (ln f - E[ln E[f | K, x_{-K}] | x]): shape [S] or [B, S].
-
-        Raises:
-            InvalidInput: f is not positive on the whole support.
-        """
-        inside = self._inside(function, "function")
-        if not (inside > 0).all():
-            raise InvalidInput("function", float(inside.min()), "the gradient needs a positive function")
-        means = self.observe(self.target * inside) / self.observed
-        return self.extend(self.target * (np.log(inside) - self.posterior_mean(np.log(means))))
-
     def relative_entropy(self, law: ArrayLike) -> Array:
         """KL(r || q) for laws r of shape [S] or [B, S]; infinite where r has mass outside the support."""
         _, excess = self._likelihood(law)
@@ -183,19 +147,6 @@ class MaskingChannel:
         Infinite where r has mass outside the support of the target.
         """
         return np.asarray(np.where(self._inadmissible(law), np.inf, self._local_divergence(*self._likelihood(law))))
-
-    def local_relative_entropy_gradient(self, law: ArrayLike) -> Array:
-        """Derivative of `local_relative_entropy` by r(x), ln(r/q) - E[ln(A r / A q) | x]: shape [S] or [B, S].
-
-        Raises:
-            InvalidInput: r is not positive on the whole support.
-        """
-        inside = self._inside(law, "law")
-        if not (inside > 0).all():
-            raise InvalidInput("law", float(inside.min()), "the gradient needs a law with full support")
-        return self.extend(
-            np.log(inside / self.target) - self.posterior_mean(np.log(self.observe(inside) / self.observed))
-        )
 
     def _inside(self, values: ArrayLike, argument: str) -> Array:
         full = np.asarray(values, dtype=np.float64)
@@ -213,19 +164,6 @@ class MaskingChannel:
     def _centred(self, function: ArrayLike) -> Array:
         inside = self._inside(function, "function")
         return inside - (inside @ self.target)[..., None]
-
-    def _density(self, function: ArrayLike) -> tuple[Array, Array, Array]:
-        """E f, f / E f and f / E f - 1; a function that vanishes counts as constant, its entropy is 0."""
-        inside = self._inside(function, "function")
-        if inside.min() < 0:
-            raise InvalidInput("function", float(inside.min()), "entropy is defined for non-negative functions")
-        mean = np.asarray(inside @ self.target)
-        positive, scale = mean[..., None] > 0, np.where(mean > 0, mean, 1.0)[..., None]
-        return (
-            mean,
-            np.where(positive, inside / scale, 1.0),
-            np.where(positive, (inside - mean[..., None]) / scale, 0.0),
-        )
 
     def _likelihood(self, law: ArrayLike) -> tuple[Array, Array]:
         """r / q and r / q - 1 on the support."""

@@ -125,16 +125,12 @@ def tensorization_upper_bound(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -
     return min(tensorization_upper_bounds(channel, channel_poincare_constant(channel).interval[1]).values())
 
 
-def tensorization_ratio(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, other: Array) -> float:
-    """KL(r || q) / E KL(r(. | x_{-K}) || q(. | x_{-K})) at a law r [S], a lower bound on C_AT; infinite at 0 below.
+def tensorization_ratio(channel: MaskingChannel, other: Array) -> float:
+    """KL(r || q) / E KL(r(. | K, x_{-K}) || q(. | K, x_{-K})) at r [S], a lower bound on C_AT; infinite at 0 below.
 
     Raises:
         InvalidInput: r is nearer to q than 1e-10 in KL, or has mass outside the support of q.
     """
-    return _ratio(MaskingChannel(law, masks), np.asarray(other, dtype=np.float64))
-
-
-def _ratio(channel: MaskingChannel, other: Array) -> float:
     total = float(channel.relative_entropy(other))
     if not SMALLEST_DIVERGENCE <= total < inf:
         raise InvalidInput("other", f"a law at divergence {total:g}", f"at least {SMALLEST_DIVERGENCE:g} and finite")
@@ -175,8 +171,10 @@ def approximate_tensorization(
     best, witness = least, None
     for end in maximise_over_laws(_log_ratio(channel), starts, iterations):
         candidate = channel.extend(end)
-        if channel.relative_entropy(candidate) >= SMALLEST_DIVERGENCE and (value := _ratio(channel, candidate)) > best:
-            best, witness = value, candidate
+        if channel.relative_entropy(candidate) >= SMALLEST_DIVERGENCE:
+            value = tensorization_ratio(channel, candidate)
+            if value > best:
+                best, witness = value, candidate
     return TensorizationConstant(best, bounds[upper_by], upper_by, constant.value, witness)
 
 

@@ -42,9 +42,8 @@ from numpy.typing import NDArray
 
 from theory import divergences
 from theory.errors import InvalidInput
-from theory.laws.joint import SUM_TOLERANCE, JointLaw
+from theory.laws.joint import SUM_TOLERANCE
 from theory.memory import require_memory
-from theory.states import require_states
 
 Array = NDArray[np.float64]
 Sentence = Sequence[int] | NDArray[np.integer]
@@ -262,22 +261,6 @@ class ParallelLanguage:
                     masses.append(self.register_weights[register] * self._order_probability(order))
         probabilities = np.array(masses)
         return TargetLaw(np.array(tokens, dtype=np.int64), probabilities / probabilities.sum())
-
-    def joint_law(self, source: Sentence, length: int) -> tuple[NDArray[np.int64], JointLaw]:
-        """p(y | x, l) as a joint table, for small lengths.
-
-        Returns:
-            The tokens that occur, [q], and the law of their numbers, a table of shape (q,)*l.
-
-        Raises:
-            InvalidInput: see `target_law`; ExceedsMemory where q^l states do not fit.
-        """
-        law = self.target_law(source, length)
-        tokens, numbers = np.unique(law.sequences, return_inverse=True)
-        require_states(length, max(len(tokens), 2), 24.0, "the law of the target")
-        table = np.zeros((max(len(tokens), 2),) * length)
-        np.add.at(table, tuple(numbers.reshape(law.sequences.shape).T), law.probabilities)
-        return tokens, JointLaw(table, f"target of {len(tuple(source))} words, length {length}")
 
     # What a parallel decoder meets
 

@@ -15,7 +15,6 @@ Source: Levin, Luczak and Peres, "Glauber dynamics for the mean-field Ising mode
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from itertools import accumulate
 
@@ -24,8 +23,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln
 
 from theory.errors import InvalidInput
-from theory.laws.joint import JointLaw
-from theory.states import require_states
 
 Array = NDArray[np.float64]
 
@@ -53,22 +50,6 @@ class ExchangeableLaw:
         values.flags.writeable = False
         self.increments: Array = values
         self.name = name
-
-    @staticmethod
-    def from_log_weight(
-        sites: int, log_weight: Callable[[NDArray[np.int64]], ArrayLike], name: str = "exchangeable law"
-    ) -> ExchangeableLaw:
-        """The law p(x) proportional to exp(log_weight(M)), M from -N to N in steps of 2.
-
-        Raises:
-            InvalidInput: fewer than 1 site, or log-weights that are not finite or of a wrong shape.
-        """
-        if sites < 1:
-            raise InvalidInput("sites", sites, "at least 1 site is needed")
-        values = np.asarray(log_weight(2 * np.arange(sites + 1) - sites), dtype=np.float64)
-        if values.shape != (sites + 1,):
-            raise InvalidInput("log_weight", f"an array of shape {values.shape}", f"shape ({sites + 1},) is needed")
-        return ExchangeableLaw(np.diff(values), name)
 
     def __repr__(self) -> str:
         return f"ExchangeableLaw({self.name!r}, sites={self.sites})"
@@ -107,18 +88,6 @@ class ExchangeableLaw:
             return True
         scale = float(np.abs(self.increments).max())
         return bool(np.ptp(bends) <= QUADRATIC_TOLERANCE * scale)
-
-    def to_joint(self) -> JointLaw:
-        """The joint table over all 2^N sequences.
-
-        Raises:
-            ExceedsMemory: it would not fit.
-        """
-        require_states(self.sites, 2, 32.0, "the joint table")
-        counts = np.zeros(1, dtype=np.int64)
-        for _ in range(self.sites):
-            counts = np.add.outer(counts, np.arange(2)).reshape(-1)
-        return JointLaw.from_log_weights(self.log_weights[counts].reshape((2,) * self.sites), self.name)
 
 
 def curie_weiss_counts(sites: int, inverse_temperature: float, field: float = 0.0) -> ExchangeableLaw:

@@ -15,7 +15,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
 
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw, normalised_masses
@@ -110,10 +109,6 @@ class ExponentialFamily:
     def log_weights(self, theta: ArrayLike) -> Array:
         """b(x) + theta . T(x), shape [S]."""
         return np.asarray(self.base_log_weights + self.statistics @ self.check_theta(theta))
-
-    def log_partition(self, theta: ArrayLike) -> float:
-        """A(theta) = ln sum_x exp( b(x) + theta . T(x) )."""
-        return float(logsumexp(self.log_weights(theta)))
 
     def probabilities(self, theta: ArrayLike) -> Array:
         """p_theta in state order, shape [S]."""

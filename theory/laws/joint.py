@@ -10,7 +10,7 @@ Source: Li et al. 2024, section 2; Cover and Thomas, ch. 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -247,17 +247,6 @@ class JointLaw(Pictured):
         cumulative = np.cumsum(self.probabilities)
         drawn = np.searchsorted(cumulative, generator.random(count) * cumulative[-1], side="right")
         return np.stack(np.unravel_index(np.minimum(drawn, self.states - 1), self.table.shape), axis=1)
-
-    def permute_sites(self, order: Sequence[int]) -> JointLaw:
-        """The law of (x_{order[0]}, ..., x_{order[N-1]})."""
-        if check_sites(order, self.sites, "order") != tuple(range(self.sites)):
-            raise InvalidInput("order", tuple(order), f"a permutation of 0..{self.sites - 1} is needed")
-        logs = None if self._log_table is None else self._log_table.transpose(tuple(order))
-        return JointLaw(self.table.transpose(tuple(order)), self.name, logs)
-
-    def expectation(self, function: ArrayLike) -> Array:
-        """E[f(x)] for f of shape [S] or [S, d]."""
-        return np.asarray(self.probabilities @ np.asarray(function, dtype=np.float64))
 
     @cached_property
     def sequences(self) -> NDArray[np.int64]:

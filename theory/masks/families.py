@@ -17,7 +17,7 @@ from math import comb
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from theory.errors import InvalidInput
 from theory.masks.law import MANY, Array, Hidden, Listed, Mask, MaskLaw
@@ -160,19 +160,6 @@ class UniformRatio(ExchangeableMasks):
 
 
 @dataclass(frozen=True)
-class BySize(ExchangeableMasks):
-    """|K| from a law that is given, [N+1]; made by `by_size`."""
-
-    sites: int
-    sizes: tuple[float, ...]
-    name: str = "by size"  # type: ignore[assignment, misc, unused-ignore]
-
-    @property
-    def size_law(self) -> Array:
-        return np.array(self.sizes)
-
-
-@dataclass(frozen=True)
 class Spans(MaskLaw):
     """A contiguous span of sites, its start uniform; spans wrap around where they are periodic."""
 
@@ -285,21 +272,6 @@ def k_uniform(sites: int, size: int) -> KUniform:
         InvalidInput: ``size`` outside 1..N.
     """
     return KUniform(sites, size)
-
-
-def by_size(sites: int, size_law: ArrayLike, name: str = "by size") -> BySize:
-    """Draw |K| from ``size_law`` (shape [N+1], entry s the probability of size s), then K uniformly of that size.
-
-    Raises:
-        InvalidInput: a wrong shape, an entry that is negative or NaN, or a sum that is not 1.
-    """
-    _check_count(sites)
-    weights = np.asarray(size_law, dtype=np.float64)
-    if weights.shape != (sites + 1,):
-        raise InvalidInput("size_law", f"shape {weights.shape}", f"sizes 0..{sites} need {sites + 1} probabilities")
-    if not (weights >= 0).all() or abs(weights.sum() - 1) > 1e-9:
-        raise InvalidInput("size_law", weights.tolist(), "probabilities are >= 0 and sum to 1")
-    return BySize(sites, tuple(weights.tolist()), name)
 
 
 def bernoulli(sites: int, ratio: float) -> Bernoulli:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import rel_entr
 
-from theory.chains.operator import ROW_SUM_TOLERANCE, DenseOperator, TransitionOperator
+from theory.chains.operator import ROW_SUM_TOLERANCE, TransitionOperator
 from theory.conditionals import ConditionalModel
 from theory.errors import InvalidInput
 from theory.laws.joint import JointLaw
@@ -82,10 +82,6 @@ class ProductKernel:
         for site in range(self.sites):
             matrix = (matrix[:, :, None] * self.factors[:, site, None, :]).reshape(self.states, -1)
         return matrix
-
-    def to_operator(self) -> TransitionOperator:
-        """The kernel as a transition operator."""
-        return DenseOperator(self.to_matrix())
 
 
 def random_product_kernel(

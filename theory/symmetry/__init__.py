@@ -1,9 +1,9 @@
 """Symmetry: what makes chains on far more states tractable, exactly.
 
 Two levels. *Automorphisms* of any law (found or claimed, always checked) give orbits of states: one start per orbit
-for worst-case mixing times, and the lumped chain of orbits. *Exchangeable* laws need no table at all: their chains on
-the number of plus spins are built directly, and single-site dynamics is a birth-and-death chain whose gaps, hitting
-times and mixing times are exact for thousands of sites at every temperature.
+for worst-case mixing times, and a partition that lumps the chain. *Exchangeable* laws need no table at all: their
+chains on the number of plus spins are built directly, and single-site dynamics is a birth-and-death chain whose gaps,
+hitting times and mixing times are exact for thousands of sites at every temperature.
 """
 
 from __future__ import annotations
@@ -20,26 +20,22 @@ from theory.symmetry.automorphisms import (
 from theory.symmetry.exchangeable_chains import (
     BlockGibbsCounts,
     block_gibbs_counts,
-    independent_parallel_counts,
     log_independent_parallel,
     log_parallel_law,
     single_site,
 )
-from theory.symmetry.graph_symmetries import graph_symmetries, is_graph_automorphism
-from theory.symmetry.lumping import OrbitChain
+from theory.symmetry.graph_symmetries import graph_symmetries
 from theory.symmetry.orbits import (
     Orbits,
     orbits,
     require_symmetric,
     symmetric_orbits,
     symmetry_violation,
-    worst_case_starts,
 )
 from theory.symmetry.search import find_automorphisms
 
 __all__ = [
     "BlockGibbsCounts",
-    "OrbitChain",
     "Orbits",
     "Relabelling",
     "SymmetryGroup",
@@ -47,9 +43,7 @@ __all__ = [
     "find_automorphisms",
     "global_flip",
     "graph_symmetries",
-    "independent_parallel_counts",
     "invariant_subgroup",
-    "is_graph_automorphism",
     "log_independent_parallel",
     "log_parallel_law",
     "orbits",
@@ -60,5 +54,4 @@ __all__ = [
     "symmetry_group",
     "symmetry_violation",
     "violation",
-    "worst_case_starts",
 ]

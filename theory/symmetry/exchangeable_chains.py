@@ -8,7 +8,7 @@ directly from the increments v of the log-weight, without the 2^N states:
 - `block_gibbs_counts`: a uniform set K of k sites is redrawn jointly. K holds j plus spins with hypergeometric
   probability; given the r = n - j plus spins outside, K has j' of them with probability proportional to
   C(k, j') exp(w(r + j')). So P = A B with A(n, r) the thinning and B(r, n') the refilling, both banded (width k + 1).
-- `independent_parallel_counts`: all sites at once; a plus site stays plus with probability a = sigma(v(n - 1)), a minus
+- `log_independent_parallel`: all sites at once; a plus site stays plus with probability a = sigma(v(n - 1)), a minus
   site turns plus with probability b = sigma(v(n)), and n' = Bin(n, a) + Bin(N - n, b).
 
 What the lumped chain says about the full one: expectations and hitting times of anything that depends on n only, from
@@ -29,7 +29,7 @@ from scipy import sparse
 from scipy.special import gammaln, log_expit
 
 from theory.chains.birth_death.chain import BirthDeathChain
-from theory.chains.operator import DenseOperator, TransitionOperator
+from theory.chains.operator import TransitionOperator
 from theory.errors import InvalidInput
 from theory.laws.exchangeable import ExchangeableLaw, log_binomials, normalised_logarithms, running_sum_parts
 from theory.memory import require_memory
@@ -105,23 +105,6 @@ def block_gibbs_counts(law: ExchangeableLaw, block_size: int) -> BlockGibbsCount
         ExceedsMemory: the banded factors would not fit.
     """
     return BlockGibbsCounts(law, block_size)
-
-
-def independent_parallel_counts(law: ExchangeableLaw) -> DenseOperator:
-    """Independent parallel updates on the counts.
-
-    With pair interactions only (w quadratic) the chain is reversible with respect to
-    mu(x) = exp(h . x) prod_i 2 cosh(h_i + sum_j J_ij x_j), in counts C(N, n) times
-    exp(h M) cosh(v(n - 1) / 2)^n cosh(v(n) / 2)^(N - n); otherwise its stationary law is not known beforehand.
-
-    Raises:
-        ExceedsMemory: the [N+1, N+1] matrix and its logarithm would not fit.
-    """
-    matrix = np.exp(log_independent_parallel(law))
-    matrix /= matrix.sum(axis=1, keepdims=True)
-    if not law.is_quadratic:
-        return DenseOperator(matrix)
-    return DenseOperator(matrix, True, np.exp(log_parallel_law(law)))
 
 
 def log_parallel_law(law: ExchangeableLaw) -> Array:

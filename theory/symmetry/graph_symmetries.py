@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import networkx as nx
-
 from theory.errors import InvalidInput
 from theory.laws.graphs import GRAPH_NAMES, named_graph
 from theory.symmetry.automorphisms import Relabelling, site_permutation
@@ -99,8 +97,3 @@ def _hypercube(sites: int) -> list[Move]:
     if bits > 1:
         moves += [moved([1, 0, *range(2, bits)]), moved([*range(1, bits), 0])]
     return moves
-
-
-def is_graph_automorphism(graph: nx.Graph[int], relabelling: Relabelling) -> bool:
-    """Whether the site permutation maps edges to edges (nodes 0..N-1)."""
-    return all(graph.has_edge(relabelling.sites[u], relabelling.sites[v]) for u, v in graph.edges)

@@ -106,17 +106,6 @@ def symmetric_orbits(chain: TransitionOperator, group: SymmetryGroup) -> Orbits:
     return orbits(group)
 
 
-def worst_case_starts(chain: TransitionOperator, group: SymmetryGroup) -> NDArray[np.int64]:
-    """One start per orbit: the maximum of d_x(t) over these starts is d(t).
-
-    Pass them as ``starts`` to `theory.chains.total_variation_curve` of the *full* chain.
-
-    Raises:
-        InvalidInput: the chain does not commute with the group.
-    """
-    return symmetric_orbits(chain, group).representatives
-
-
 def require_symmetric(chain: TransitionOperator, group: SymmetryGroup) -> None:
     """Raise unless the chain commutes with the group.
 

@@ -4,29 +4,23 @@ from simulators.montecarlo.models.function import FunctionModel
 from simulators.montecarlo.models.mixture import MixtureModel
 from simulators.montecarlo.models.model import MAX_BLOCK_VALUES, Model, Tempered
 from simulators.montecarlo.models.pairwise import (
-    LatticeModel,
     PairwiseModel,
     ising_from_couplings,
-    ising_lattice,
     ising_model,
     potts_model,
 )
 from simulators.montecarlo.models.sequences import HiddenMarkovModel, MarkovModel
-from simulators.montecarlo.models.table import TableModel
 
 __all__ = [
     "MAX_BLOCK_VALUES",
     "FunctionModel",
     "HiddenMarkovModel",
-    "LatticeModel",
     "MarkovModel",
     "MixtureModel",
     "Model",
     "PairwiseModel",
-    "TableModel",
     "Tempered",
     "ising_from_couplings",
-    "ising_lattice",
     "ising_model",
     "potts_model",
 ]

@@ -14,7 +14,6 @@ Legend: ``N`` sites, ``q`` symbols, ``D`` largest degree, ``k`` masked sites, ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -109,51 +108,6 @@ class PairwiseModel(Model):
         return not (inside[self.edges[:, 0]] & inside[self.edges[:, 1]]).any()
 
 
-class LatticeModel(PairwiseModel):
-    """A pairwise model on a periodic lattice; all sites at once go by shifts of the array instead of neighbour lists.
-
-    Sites are numbered in C order of ``shape``. A direction of length 1 or 2 does not wrap, as in
-    `theory.laws.graphs.named_graph`: it would join a site to itself or the same pair twice.
-
-    Args:
-        shape: lengths, one per direction.
-        symbols: q.
-        coupling: J of every edge in the Potts form.
-        field: h(a), shape [q], the same at every site.
-    """
-
-    def __init__(self, shape: Sequence[int], symbols: int, coupling: float, field: ArrayLike) -> None:
-        self.shape = tuple(int(length) for length in shape)
-        if not self.shape or min(self.shape) < 1:
-            raise InvalidInput("shape", self.shape, "lengths >= 1 are needed")
-        local = np.asarray(field, dtype=np.float64)
-        if local.shape != (symbols,):
-            raise InvalidInput("field", f"an array of shape {local.shape}", f"shape ({symbols},) is needed")
-        edges = _lattice_edges(self.shape)
-        super().__init__(symbols, edges, coupling, np.broadcast_to(local, (prod(self.shape), symbols)))
-        self._coupling, self._field = float(coupling), jnp.asarray(local, dtype=float)
-
-    def all_site_logits(self, x: jax.Array) -> jax.Array:
-        grid = x.reshape(self.shape)
-        count = jnp.zeros((*self.shape, self.symbols), dtype=self._field.dtype)
-        for axis, length in enumerate(self.shape):
-            for shift in () if length == 1 else (1,) if length == 2 else (1, -1):
-                count += jnp.roll(grid, shift, axis)[..., None] == jnp.arange(self.symbols)
-        return (self._coupling * count + self._field).reshape(self.sites, self.symbols)
-
-    def checkerboard(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The two colours, each an independent set: sites whose coordinates have an even sum, then the others.
-
-        Raises:
-            InvalidInput: an odd length above 1, where the colours of a periodic lattice would touch.
-        """
-        odd = [length for length in self.shape if length % 2 and length > 1]
-        if odd:
-            raise InvalidInput("shape", self.shape, "a periodic checkerboard needs even lengths")
-        colour = np.indices(self.shape).sum(axis=0).ravel() % 2
-        return np.flatnonzero(colour == 0), np.flatnonzero(colour == 1)
-
-
 def ising_model(graph: nx.Graph[int], coupling: ArrayLike = 1.0, field: ArrayLike = 0.0) -> PairwiseModel:
     """The Ising model of `theory.laws.ising.ising_on` without its table: site i is the i-th node.
 
@@ -184,11 +138,6 @@ def potts_model(
     return PairwiseModel(symbols, graph_edges(graph), coupling, local)
 
 
-def ising_lattice(shape: Sequence[int], coupling: float, field: float = 0.0) -> LatticeModel:
-    """The Ising model on a periodic lattice."""
-    return LatticeModel(shape, 2, 2 * coupling, [-field, field])
-
-
 def _check_edges(edges: ArrayLike, sites: int) -> NDArray[np.int64]:
     pairs = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
     if len(pairs) and (pairs.min() < 0 or pairs.max() >= sites):
@@ -214,14 +163,3 @@ def _neighbour_lists(
     neighbours[source, slot] = target
     weights[source, slot] = np.concatenate([strengths, strengths])[order]
     return neighbours, weights
-
-
-def _lattice_edges(shape: tuple[int, ...]) -> NDArray[np.int64]:
-    grid = np.arange(prod(shape)).reshape(shape)
-    edges = []
-    for axis, length in enumerate(shape):
-        if length > 1:
-            starts = range(1 if length == 2 else length)  # of two sites, 0-1 but not 1-0 again
-            pairs = (grid.take(starts, axis), np.roll(grid, -1, axis).take(starts, axis))
-            edges.append(np.stack([end.ravel() for end in pairs], axis=1))
-    return np.concatenate(edges) if edges else np.zeros((0, 2), dtype=np.int64)

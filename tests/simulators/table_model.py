@@ -1,4 +1,4 @@
-"""A joint table as a model: any law with few enough states, chiefly to hold simulators to exact kernels."""
+"""A joint table as a model: any law with few enough states, to hold simulators to exact kernels."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ class TableModel(Model):
 
     def log_weight(self, x: jax.Array) -> jax.Array:
         return self._log_table[(x * self._place).sum()]
+
+
+def checkerboard(rows: int, columns: int) -> tuple[list[int], list[int]]:
+    """The two colours of a lattice of even lengths, sites in C order."""
+    colour = np.indices((rows, columns)).sum(axis=0).ravel() % 2
+    return np.flatnonzero(colour == 0).tolist(), np.flatnonzero(colour == 1).tolist()

@@ -12,12 +12,13 @@ Source: Levin, Peres and Wilmer, thms 7.4, 12.4 and 12.5; Boyd, Diaconis, Parril
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.claim import Check, Progress
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Progress, columns, select
+from experiments.figures import DASHES, headline, line, marks, new_figure, one_scale
 from theory.bounds import bottleneck_bounds, relaxation_time_bounds
 from theory.chains import DenseOperator, lanczos_gaps, mixing_time, sweep_ratio
 from theory.conditionals import TableConditionals
@@ -35,15 +36,38 @@ DENSE_SITES = 10
 """Up to this size the worst case over all starts is computed as well, from the powers of the matrix."""
 
 
+@dataclass(frozen=True)
+class Ring:
+    """One ring under masks of ``size`` sites: exact mixing time and bounds, in steps.
+
+    ``starts`` is the number of orbits; ``dense`` the mixing time over all starts, None where it is too large.
+    """
+
+    sites: int
+    size: int
+    starts: int
+    exact: float
+    uncertainty: float
+    relaxation: float
+    upper: float
+    lower: float
+    bottleneck: float
+    dense: float | None
+
+
 def measure(
     coupling: float, field: float, sizes: Sequence[int], masks: Sequence[int], progress: Progress
-) -> dict[str, list[Any]]:
-    """Columns, one row for each N and each k <= N; "dense" is t_mix over all starts, None where it is too large."""
+) -> list[Ring]:
+    """Every N with every k <= N.
+
+    Raises:
+        InvalidInput: every k is above every N.
+    """
     cases = [(sites, size) for sites in sorted(set(sizes)) for size in sorted(set(masks)) if size <= sites]
     if not cases:
         raise InvalidInput("ring_masks", masks, f"at least one must be at most N, which is {max(sizes)} at most")
     cost = np.cumsum([0.0, *(float(4.0**sites) for sites, _ in cases)])
-    rows: list[dict[str, Any]] = []
+    rows = []
     for done, (sites, size) in enumerate(cases):
         progress(cost[done] / cost[-1], f"Ising ring of {sites} sites, k = {size}")
         law = ising_on(named_graph("cycle", sites), coupling, field)
@@ -52,57 +76,53 @@ def measure(
         orbits = symmetric_orbits(chain, group)
         mixing = mixing_time(chain, EPSILON, alike=orbits.labels)
         gaps = lanczos_gaps(chain)
-        relaxation = relaxation_time_bounds(gaps.relaxation_interval, law.minimum_mass, EPSILON)
+        lower, upper = relaxation_time_bounds(gaps.relaxation_interval, law.minimum_mass, EPSILON)
         phi = None if gaps.function is None else sweep_ratio(chain, law.probabilities, gaps.function)
         dense = None
         if sites <= DENSE_SITES:
             dense = mixing_time(DenseOperator(chain.to_dense(), True, law.probabilities), EPSILON).steps
         rows.append(
-            {
-                "sites": sites,
-                "size": size,
-                "starts": orbits.count,
-                "exact": mixing.steps,
-                "uncertainty": 0.0 if mixing.certain else 1.0,
-                "relaxation": gaps.relaxation_time,
-                "upper": relaxation[1],
-                "lower": relaxation[0],
-                "bottleneck": 0.0 if phi is None else bottleneck_bounds(phi, EPSILON)[0],
-                "dense": dense,
-            }
+            Ring(
+                sites,
+                size,
+                orbits.count,
+                mixing.steps,
+                0.0 if mixing.certain else 1.0,
+                gaps.relaxation_time,
+                upper,
+                lower,
+                0.0 if phi is None else bottleneck_bounds(phi, EPSILON)[0],
+                dense,
+            )
         )
-    return {name: [row[name] for row in rows] for name in rows[0]}
+    return rows
 
 
-def checks(columns: Mapping[str, Sequence[Any]]) -> list[Check]:
+def checks(rows: Sequence[Ring]) -> list[Check]:
     """The exact times between the bounds, and some starts against all starts."""
-    exact, doubt = np.array(columns["exact"], dtype=float), np.array(columns["uncertainty"])
-    upper = np.array(columns["upper"], dtype=float)
-    note = f"worst case over all starts, N up to {max(columns['sites'])}; quotient"
-    found = [
-        Check.at_most(
-            "large Ising rings: exact mixing time over the upper bound by relaxation time",
-            exact / upper,
-            1.0,
-            doubt / upper,
-            note,
-        )
-    ]
-    for name, text in (("lower", "relaxation time"), ("bottleneck", "bottleneck ratio")):
-        bound = np.array(columns[name], dtype=float)
-        says = bound > 0
+    c = columns(rows)
+    note = f"worst case over all starts, N up to {c['sites'].max()}; quotient"
+    found = []
+    for side, name, text in (
+        ("upper", "upper", "relaxation time"),
+        ("lower", "lower", "relaxation time"),
+        ("lower", "bottleneck", "bottleneck ratio"),
+    ):
+        says = c[name] > 0
         if says.any():
-            title = f"large Ising rings: exact mixing time over the lower bound by {text}"
-            found.append(Check.at_least(title, exact[says] / bound[says], 1.0, doubt[says] / bound[says], note))
-    both = np.array([value is not None for value in columns["dense"]])
-    if both.any():
-        every = np.array([value for value in columns["dense"] if value is not None], dtype=float)
+            quotient, allowed = (c[field][says] / c[name][says] for field in ("exact", "uncertainty"))
+            check = Check.at_most if side == "upper" else Check.at_least
+            wrong = ("a tenth of the bound", 0.1) if side == "upper" else ("ten times the bound", 10.0)
+            title = f"large Ising rings: exact mixing time over the {side} bound by {text}"
+            found.append(check(title, quotient, 1.0, allowed, note, wrong=wrong))
+    both = [row for row in rows if row.dense is not None]
+    if both:
         found.append(
             Check.equal(
                 "Ising rings: mixing time from the starts that settle the others against all starts",
-                exact[both],
-                every,
-                doubt[both],
+                [row.exact for row in both],
+                [float(row.dense or 0) for row in both],
+                [row.uncertainty for row in both],
                 f"matrix-free (from N = 9 on) against powers of the dense matrix, N up to {DENSE_SITES}",
             )
         )
@@ -111,38 +131,30 @@ def checks(columns: Mapping[str, Sequence[Any]]) -> list[Check]:
 
 def draw(data: Mapping[str, Any]) -> Figure:
     """Exact mixing times against N, one panel per mask size, with the bounds."""
-    rings = data["large rings"]
-    columns = {name: np.array(values) for name, values in rings.items() if name != "dense"}
-    sizes = np.unique(columns["size"])
-    bounds = (
-        ("upper", "upper: relaxation time"),
-        ("lower", "lower: relaxation time"),
-        ("bottleneck", "lower: bottleneck (level sets of the slowest mode)"),
+    rings = data["large_rings"]
+    sizes = sorted({row["size"] for row in rings})
+    figure, panels = new_figure(1, len(sizes), width=4.2 * max(1.4, len(sizes)), height=4.2)
+    for axes, size in zip(panels, sizes, strict=True):
+        c = columns(select(rings, size=size))
+        for index, (name, text) in enumerate(
+            (
+                ("upper", "upper: relaxation time"),
+                ("lower", "lower: relaxation time"),
+                ("bottleneck", "lower: bottleneck (level sets of the slowest mode)"),
+            ),
+            1,
+        ):
+            line(axes, c["sites"], np.where(c[name] > 0, c[name], np.nan), index, text, DASHES[index])
+        marks(axes, c["sites"], c["exact"], 0, "exact mixing time (measured)")
+        axes.set(xlabel="sites N (2$^N$ states)", ylabel="mixing time at TV = 0.25 (steps)", yscale="log")
+        axes.set(title=f"k = {size}", xticks=c["sites"])
+    one_scale(panels, "y")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    largest = max(row["sites"] for row in rings)
+    ends = ", ".join(f"{row['exact']:g} with k = {row['size']}" for row in select(rings, sites=largest))
+    headline(
+        figure,
+        f"The Ising ring of {largest} sites, J = {data['large_coupling']:g}, h = {data['field']:g}, mixes in so many "
+        f"steps: {ends}",
     )
-    with style():
-        figure, panels = new_figure(1, len(sizes), width=4.2 * max(1.4, len(sizes)), height=4.2)
-        for axes, size in zip(panels, sizes, strict=True):
-            chosen = columns["size"] == size
-            sites = columns["sites"][chosen].astype(float)
-            for index, (name, text) in enumerate(bounds):
-                values = np.asarray(columns[name][chosen], dtype=float)
-                look: dict[str, Any] = {
-                    "color": COLOURS[1 + index],
-                    "linestyle": DASHES[index],
-                    "marker": MARKERS[1 + index],
-                }
-                axes.plot(sites, np.where(values > 0, values, np.nan), fillstyle="none", label=text, **look)
-            axes.plot(sites, columns["exact"][chosen], "o", color="black", label="exact mixing time (measured)")
-            axes.set(xlabel="sites N (2$^N$ states)", ylabel="mixing time at TV = 0.25 (steps)", yscale="log")
-            axes.set_title(f"k = {size}")
-            axes.set_xticks(sites)
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=2)
-        times = {int(size): columns["exact"][columns["size"] == size][-1] for size in sizes}
-        ends = ", ".join(f"{time:.0f} at k = {size}" for size, time in times.items())
-        headline(
-            figure,
-            f"Ising ring of {columns['sites'].max()} sites, J = {rings['coupling']:g}, h = {rings['field']:g}: exact "
-            f"mixing times in steps {ends}",
-        )
     return figure

@@ -57,7 +57,7 @@ def test_the_claim_holds_and_is_registered() -> None:
     assert len(findings.checks) == 21
     # Four laws of three sites, each at three mask sizes and two distances.
     assert len(findings.table.rows) == 4 * 3 * 2
-    assert set(findings.data["mixing"]["uncertainty"]) == {0.0}
+    assert {row.uncertainty for row in findings.data["mixing"]} == {0.0}
 
 
 def test_a_largest_factor_below_what_a_law_shows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

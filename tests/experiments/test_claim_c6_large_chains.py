@@ -41,9 +41,9 @@ def test_the_scalings_hold_and_every_one_is_compared() -> None:
 
 
 def test_sizes_that_say_nothing_about_a_scaling_are_not_compared() -> None:
-    columns = scaling.measure((0.98, 1.02), (20, 40), no_progress)
-    assert scaling.scalings(columns) == []
-    assert len(scaling.checks(columns)) == 2  # the bounds hold at every size
+    rows = scaling.measure((0.98, 1.02), (20, 40), no_progress)
+    assert scaling.scalings(rows) == []
+    assert len(scaling.checks(rows)) == 2  # the bounds hold at every size
 
 
 def test_a_single_size_has_bounds_only() -> None:
@@ -118,16 +118,15 @@ def test_rings_lie_within_their_bounds() -> None:
 
 def test_known_mixing_times_of_rings() -> None:
     """Values computed beforehand from all starts by dense powers."""
-    columns = rings.measure(0.5, 0.1, (8, 10), (1,), no_progress)
-    assert columns["exact"] == [44, 58]
-    assert columns["starts"] == [30, 78]  # bracelets of two colours
-    assert columns["dense"] == [44, 58]
+    rows = rings.measure(0.5, 0.1, (8, 10), (1,), no_progress)
+    assert [row.exact for row in rows] == [row.dense for row in rows] == [44, 58]
+    assert [row.starts for row in rows] == [30, 78]  # bracelets of two colours
 
 
 def test_the_smallest_ring_redrawn_at_once() -> None:
-    columns = rings.measure(0.5, 0.1, (3,), (3,), no_progress)
-    assert columns["exact"] == [1]
-    assert violated(rings.checks(columns)) == set()
+    rows = rings.measure(0.5, 0.1, (3,), (3,), no_progress)
+    assert [row.exact for row in rows] == [1]
+    assert violated(rings.checks(rows)) == set()
 
 
 def test_starts_that_miss_the_worst_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:

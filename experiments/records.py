@@ -22,8 +22,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.claim import Check, Claim, Progress, Verdict, from_plain, no_progress, overall, plain, worst
+from experiments.claim import Check, Claim, Progress, Verdict, no_progress, overall, worst
 from experiments.files import read_json, write_atomically, write_json
+from experiments.plain import from_plain, plain
 from experiments.provenance import code_digest, provenance
 
 Record = dict[str, Any]

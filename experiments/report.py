@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from experiments.claim import from_plain
 from experiments.claims import MODULES, load
 from experiments.documentation.typesetting import notation
 from experiments.formulas import formula, linked
+from experiments.plain import format_number
 from experiments.records import PHONE, Record, certified, deciding, draw, folder, telling
 
 VERDICT_MARKS = {"proved for this instance": "✓", "holds": "✓", "violated": "✗", "inconclusive": "?", "failed": "!"}
@@ -143,21 +143,3 @@ def _thumbnail(png: bytes) -> bytes:
 def _pixels_wide(svg: bytes) -> int:
     found = _POINTS_WIDE.search(svg)
     return round(float(found.group(1)) * 96 / 72) if found else 640
-
-
-def format_number(value: Any) -> str:
-    """A table entry: four significant digits, no more than the reader needs."""
-    value = from_plain(value)
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if value == float("inf"):
-            return "∞"
-        if value == float("-inf"):
-            return "−∞"
-        return f"{value:.4g}"
-    if isinstance(value, list):
-        return ", ".join(format_number(entry) for entry in value)
-    return str(value)

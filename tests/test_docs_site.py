@@ -20,6 +20,7 @@ from experiments.documentation.markdown import escaped, prose, sections
 from experiments.files import write_json
 from experiments.records import compute, folder
 from theory.decoding import RULES
+from theory.errors import InvalidInput
 from theory.parameters import build
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +114,7 @@ def test_the_contact_sheet_has_every_figure_of_the_records(tmp_path: Path) -> No
     stale = docs / "figures" / "C8-gone.webp"
     stale.parent.mkdir(parents=True)
     stale.touch()
-    with pytest.raises(SystemExit, match="no records"):
+    with pytest.raises(InvalidInput, match="records that can be drawn"):
         contact_sheet.main(tmp_path / "nowhere", docs)
     assert stale.exists()
     contact_sheet.main(results, docs)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments.claims import load
+from experiments.documentation import atlas, contact_sheet, telling
 from experiments.documentation.telling import claims_that_tell, main
 from experiments.files import write_json
 from experiments.records import folder
+from theory.errors import InvalidInput
 
 CHECKS = [
     ("a bound | with bars", 10, 4, "half of it", 0.5, 0.25),
@@ -48,9 +53,29 @@ def test_the_files_are_written(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert json.loads((tmp_path / "data" / "claims.json").read_text())["claims"][0]["claim"] == "C2"
     text = (tmp_path / "claims-that-tell.md").read_text()
     assert "| a bound \\| with bars | holds | 4 of 10 | half of it | 0.5 | 0.25 |" in text
-    assert "no records of C1" in capsys.readouterr().out
+    assert "without C1" in capsys.readouterr().out
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"results = .*no records"):
+    with pytest.raises(InvalidInput, match=r"results = .* with records is needed"):
         main(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("module", "paths", "message"),
+    [
+        (telling, [], "paths = none: 2 are needed: RESULTS DOCS"),
+        (contact_sheet, ["nowhere", "docs"], "results = nowhere: a folder of gmlm reproduce"),
+        (atlas, ["nowhere/decoders.json"], "FILE.json = nowhere/decoders.json: a file in a folder"),
+    ],
+)
+def test_bad_paths_end_in_a_line_and_exit_code_2(
+    module: Any, paths: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["-m", *paths])
+    monkeypatch.delitem(sys.modules, module.__name__)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(module.__name__, run_name="__main__")
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

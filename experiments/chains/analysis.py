@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from experiments.chains.curve import distance_curve
 from experiments.chains.plan import GAP_FLOPS, MIXING_FLOPS, dense_seconds, mixing_seconds
-from experiments.claim import plain
+from experiments.plain import plain
 from theory.bounds import bottleneck_bounds, entropy_contraction_bounds, relaxation_time_bounds
 from theory.chains import (
     DenseOperator,

@@ -23,7 +23,7 @@ import numpy as np
 
 from experiments.chains.model_spec import ModelSpec
 from experiments.chains.models import build_law, used_fields
-from experiments.claim import plain
+from experiments.plain import plain
 from simulators.montecarlo.coupling import grand_coupling
 from simulators.montecarlo.diagnostics import effective_sample_size, mean_with_error, split_r_hat
 from simulators.montecarlo.models import PairwiseModel, Tempered, ising_model, potts_model

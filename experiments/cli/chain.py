@@ -166,7 +166,7 @@ def _simulate(options: dict[str, Any]) -> None:
     """Chains at any size, and what they say."""
     from experiments.chains.simulation import simulation_record
     from experiments.cli.output import say, show_json, show_table
-    from experiments.report import format_number
+    from experiments.plain import format_number
 
     text = options["masks"] if options["k"] is None else f"k-uniform:k={options['k']}"
     found = simulation_record(
@@ -210,7 +210,7 @@ def _simulate(options: dict[str, Any]) -> None:
 def _print(record: dict[str, Any], title: str) -> None:
     from experiments.chains.answer import answer, details
     from experiments.cli.output import say, show_table
-    from experiments.report import format_number
+    from experiments.plain import format_number
 
     say(f"{title}: {answer(record)}")
     rows = []

@@ -12,9 +12,10 @@ def claims(claim: str | None, as_json: bool) -> None:
     """List the claims, or show the statement and the parameters of one CLAIM."""
     import textwrap
 
-    from experiments.claim import Claim, plain
+    from experiments.claim import Claim
     from experiments.claims import MODULES, load
     from experiments.cli.output import show_json
+    from experiments.plain import plain
     from theory.parameters import describe, type_name
 
     def parameters(shown: Claim) -> list[dict[str, object]]:

@@ -91,13 +91,13 @@ def decode(
     """
     if context.invoked_subcommand is not None:
         return
-    from experiments.claim import plain
     from experiments.cli.output import show_json
     from experiments.cli.progress import progress
     from experiments.decoding.figures import draw_frontier, measure
     from experiments.decoding.record import decode_record
     from experiments.figures import render
     from experiments.files import write_atomically
+    from experiments.plain import plain
     from theory.errors import InvalidInput
     from theory.parameters import parse_numbers
 
@@ -134,10 +134,10 @@ def best(context: click.Context, decoder: str, tried: tuple[str, ...], show: int
     gmlm decode --corpus text.txt --sites 64 --calls 8 best llada:block=8 --try temperature=0.7,1,1.5,2
     gmlm decode --network runs/alice --calls 8 best confidence --try temperature=0.8,1,1.2 --try sizes=uniform,cosine
     """
-    from experiments.claim import plain
     from experiments.cli.output import show_json
     from experiments.cli.progress import progress
     from experiments.decoding.search import best_settings
+    from experiments.plain import plain
     from theory.errors import InvalidInput
     from theory.parameters import assignments, parse_numbers
 
@@ -312,9 +312,9 @@ def card(decoder: str, as_json: bool) -> None:
     gmlm decode card remdm:schedule=cap,eta=0.2
     gmlm decode card maskgit+k-gibbs:k=2,times=3
     """
-    from experiments.claim import plain
     from experiments.cli.output import say, show_json, show_table
     from experiments.decoding.card import card_record, letters, ties_sentence, verdict
+    from experiments.plain import plain
     from theory.decoding.card import EXACT
 
     record = card_record(decoder)

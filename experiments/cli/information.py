@@ -24,9 +24,9 @@ def information(couplings: Path, fields: Path | None, sizes: str | None, as_json
     claim C3).
     """
     from experiments.chains.models import load_ising
-    from experiments.claim import plain
     from experiments.cli.output import show_json, show_table
     from experiments.estimation.information import ising_information
+    from experiments.plain import plain
     from theory.parameters import parse_numbers
 
     law = load_ising(couplings, fields)
@@ -35,7 +35,7 @@ def information(couplings: Path, fields: Path | None, sizes: str | None, as_json
     if as_json:
         show_json(plain(record))
         return
-    from experiments.report import format_number
+    from experiments.plain import format_number
 
     click.echo(
         f"{record['sites']} sites, {record['parameters']} parameters, trace of the inverse Fisher information "

@@ -53,8 +53,8 @@ def results(
 
     From Python: gmlm.open_results("results/sweeps.sqlite").frame(subject="chain", k=2).
     """
-    from experiments.claim import plain
     from experiments.cli.output import say, show_json
+    from experiments.plain import plain
     from experiments.sweeps.results import export, open_results
 
     if saved is not None:
@@ -135,7 +135,7 @@ def _varying(rows: Sequence[Row], found: Results) -> list[str]:
 
 def _list(rows: Sequence[Row], columns: Sequence[str], limit: int) -> None:
     from experiments.cli.output import say, show_table
-    from experiments.report import format_number
+    from experiments.plain import format_number
 
     files = [_file_names(rows, column) for column in columns]
     cells = (

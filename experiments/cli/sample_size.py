@@ -50,9 +50,9 @@ def sample_size(
     of parameters around yours; by the observed loss: if training reaches the entropy of the data. The guarantees are
     loose, and the last column says how much they promise at the expected size: 1 or more is nothing.
     """
-    from experiments.claim import plain
     from experiments.cli.output import show_json, show_table
     from experiments.estimation.sample_size import sample_sizes
+    from experiments.plain import plain
     from theory.parameters import parse_numbers
 
     law = _law(couplings, fields, table, mlm, (sequence, sites, alphabet))

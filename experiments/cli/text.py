@@ -213,9 +213,9 @@ def score(
 
     import numpy as np
 
-    from experiments.claim import plain
     from experiments.cli.output import show_json
     from experiments.decoding.score import score as measure
+    from experiments.plain import plain
     from simulators.gmlm.text.corpus import read_corpus
     from simulators.gmlm.text.model import load_text_model
     from theory.decoding import FunctionPredictor, parse

@@ -22,7 +22,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from experiments.documentation.command import run
 from experiments.files import write_atomically
+from theory.errors import InvalidInput
 
 LAWS = {
     "Ising ring, 6 sites": "--model ising --sites 6 --coupling 0.5 --field 0.1 --calls 1,2,3,6",
@@ -103,7 +105,13 @@ def scripts(data: Path) -> dict[str, bytes | str]:
 
 
 def main(target: Path) -> None:
-    """Decode every law and write the file."""
+    """Decode every law and write the file.
+
+    Raises:
+        InvalidInput: a file in no folder, told before anything is decoded.
+    """
+    if not target.parent.is_dir():
+        raise InvalidInput("FILE.json", str(target), "a file in a folder that is there")
     laws = []
     for done, (name, options) in enumerate(LAWS.items()):
         print(f"{done}/{len(LAWS)}  {name}", file=sys.stderr)
@@ -113,6 +121,4 @@ def main(target: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m experiments.documentation.atlas FILE.json")
-    main(Path(sys.argv[1]))
+    run(main, "FILE.json")

@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import html
 import io
-import sys
 from pathlib import Path
 
-from experiments.claim import Claim, from_plain
+from experiments.claim import Claim
 from experiments.claims import MODULES, load
 from experiments.documentation.claims import picture
+from experiments.documentation.command import no_records, run, say_what_is_missing
 from experiments.documentation.markdown import escaped
 from experiments.figures import style
 from experiments.files import read_json, write_atomically
+from experiments.plain import from_plain
 from experiments.records import Record, folder
 
 DOTS_PER_INCH = 110
@@ -81,20 +82,16 @@ def main(results: Path, docs: Path) -> None:
         else:
             found[key] = record
     if not found:
-        sys.exit(f"results = {results}: no records of gmlm reproduce that can be drawn are there")
+        raise no_records(results, "records that can be drawn")
     for path, content in wanted.items():
         write_atomically(docs / path, content)
     for file in (docs / "figures").glob("*.webp"):
         if f"figures/{file.name}" not in wanted:
             file.unlink()
     write_atomically(docs / "reference" / "figures.md", (sheet(found) + "\n").encode())
-    missing = [key for key in MODULES if key not in found]
     print(f"{len(wanted)} figures of {len(found)} claims, {sum(map(len, wanted.values())) / 1e6:.2f} MB")
-    if missing:
-        print(f"no figures of {', '.join(missing)}: gmlm reproduce {' '.join(missing)} --out {results}")
+    say_what_is_missing(found, results)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m experiments.documentation.contact_sheet RESULTS DOCS")
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    run(main, "RESULTS", "DOCS")

@@ -15,15 +15,15 @@ reads the records in ``results`` (those of ``gmlm reproduce``) and writes ``docs
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.claim import from_plain
 from experiments.claims import MODULES, load
+from experiments.documentation.command import no_records, run, say_what_is_missing
 from experiments.documentation.markdown import escaped, table
 from experiments.files import read_json, write_atomically, write_json
+from experiments.plain import from_plain
 from experiments.records import Record, folder, telling
 
 KEPT = ("name", "verdict", "comparisons", "informative", "alternative", "power", "tightness")
@@ -100,7 +100,7 @@ def main(results: Path, docs: Path) -> None:
     found = [read_json(folder(results, load(key)) / "record.json") for key in MODULES]
     records = [record for record in found if isinstance(record, dict) and record.get("checks")]
     if not records:
-        sys.exit(f"results = {results}: no records of gmlm reproduce are there")
+        raise no_records(results, "records")
     claims = claims_that_tell(records)
     source = records[0]["provenance"]
     made = {
@@ -112,12 +112,8 @@ def main(results: Path, docs: Path) -> None:
     write_atomically(docs / "claims-that-tell.md", page(claims) + "\n")
     told = sum(claim["informative"] for claim in claims)
     print(f"{len(claims)} claims, {told:,} of {sum(claim['comparisons'] for claim in claims):,} comparisons tell")
-    missing = [key for key, record in zip(MODULES, found, strict=True) if record not in records]
-    if missing:
-        print(f"no records of {', '.join(missing)}: gmlm reproduce {' '.join(missing)} --out {results}")
+    say_what_is_missing([record["claim"] for record in records], results)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit("usage: python -m experiments.documentation.telling RESULTS DOCS")
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    run(main, "RESULTS", "DOCS")

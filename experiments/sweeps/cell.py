@@ -17,7 +17,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.claim import plain
+from experiments.plain import plain
 from experiments.provenance import code_digest, provenance
 from experiments.sweeps.subject import Subject
 from experiments.workers import on_one_thread

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.claim import from_plain
+from experiments.plain import from_plain
 from experiments.sweeps.inputs import file_name
 from experiments.sweeps.store import StoredCell, open_store
 from experiments.sweeps.subjects import RENAMED

@@ -11,19 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.claim import (
-    Check,
-    Findings,
-    Table,
-    Verdict,
-    columns,
-    from_plain,
-    heading,
-    overall,
-    plain,
-    select,
-)
+from experiments.claim import Check, Findings, Table, Verdict, columns, heading, overall, select
 from experiments.figures import logarithmic, new_figure
+from experiments.plain import from_plain, plain
 from theory.errors import InvalidInput
 
 finite = st.floats(-1e6, 1e6)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import experiments.claims.c1_information_matrix_equality as c1
-from experiments.claim import Verdict, no_progress, overall, plain
+from experiments.claim import Verdict, no_progress, overall
+from experiments.plain import plain
 from experiments.records import compute, draw
 from theory.parameters import build
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.claim import Findings, Verdict, from_plain, no_progress, overall, plain
+from experiments.claim import Findings, Verdict, no_progress, overall
 from experiments.claims import c5_functional_inequalities as c5
 from experiments.claims import load
 from experiments.figures import render
+from experiments.plain import from_plain, plain
 from theory.chains import DenseOperator
 from theory.inequalities import PoincareConstant, TensorizationConstant
 from theory.parameters import build

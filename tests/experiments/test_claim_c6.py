@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.claim import Findings, Verdict, from_plain, no_progress, overall, plain
+from experiments.claim import Findings, Verdict, no_progress, overall
 from experiments.claims import c6_entropy_contraction_and_mixing as c6
 from experiments.claims import load
 from experiments.figures import render
+from experiments.plain import from_plain, plain
 from theory.chains import DenseOperator, TransitionOperator
 from theory.inequalities import TensorizationConstant
 from theory.parameters import build

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.claim import Findings, Verdict, from_plain, no_progress, overall, plain
+from experiments.claim import Findings, Verdict, no_progress, overall
 from experiments.claims import c7_parallel_decoding_is_a_product_kernel as c7
 from experiments.claims import load
 from experiments.figures import render
+from experiments.plain import from_plain, plain
 from theory.parallel_decoding import ProductKernel, Transformer, transformer_for
 from theory.parameters import build
 

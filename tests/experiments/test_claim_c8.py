@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from experiments.claim import Findings, Verdict, no_progress, overall, plain
+from experiments.claim import Findings, Verdict, no_progress, overall
 from experiments.claims import c8_large_cliques as large_cliques
 from experiments.claims import c8_strong_clique as c8
+from experiments.plain import plain
 from theory.chains import DenseOperator
 from theory.errors import InvalidInput
 from theory.laws import spins, strong_clique

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.claim import Findings, Verdict, from_plain, no_progress, overall, plain
+from experiments.claim import Findings, Verdict, no_progress, overall
 from experiments.claims import c9_unmasking_schedules as c9
 from experiments.claims import load
 from experiments.decoding import speed_quality
 from experiments.figures import render
+from experiments.plain import from_plain, plain
 from theory.conditionals import ConditionalModel, TemperedConditionals
 from theory.decoding import Frontier, Schedule, one_shot, output_law, parse
 from theory.laws import JointLaw

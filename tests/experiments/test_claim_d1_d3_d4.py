@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.claim import Findings, Verdict, from_plain, no_progress, overall, plain
+from experiments.claim import Findings, Verdict, no_progress, overall
 from experiments.claims import d1_exact_in_treedepth_many_calls as d1
 from experiments.claims import d3_confidence_against_random_orders as d3
 from experiments.claims import d4_entropy_bound as d4
 from experiments.claims import load
 from experiments.figures import render
+from experiments.plain import from_plain, plain
 from theory.decoding import Schedule
 from theory.decoding.scored import EntropyBound
 from theory.decoding.treedepth import chain_schedule

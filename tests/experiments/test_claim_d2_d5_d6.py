@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.claim import Claim, Findings, Verdict, from_plain, no_progress, overall, plain
+from experiments.claim import Claim, Findings, Verdict, no_progress, overall
 from experiments.claims import d2_one_token_a_call as d2
 from experiments.claims import d5_what_remasking_repairs as d5
 from experiments.claims import d6_three_faces_agree as d6
 from experiments.claims import load
 from experiments.figures import render
+from experiments.plain import from_plain, plain
 from theory.decoding.remasking import ForwardBackward, ReMDM
 from theory.decoding.replay import Replayed, replay
 from theory.decoding.rule import Predictor, Rule

@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from experiments import records, reproduce
-from experiments.claim import Check, plain
+from experiments.claim import Check
 from experiments.claims import load
 from experiments.files import write_json
+from experiments.plain import plain
 from experiments.report import render_report
 from experiments.reproduce import Event, plan, run
 from experiments.workers import work

@@ -12,8 +12,9 @@ import pytest
 
 from experiments.chains.model_spec import ModelSpec
 from experiments.chains.models import build_law
-from experiments.claim import no_progress, plain
+from experiments.claim import no_progress
 from experiments.claims import c8_strong_clique as c8
+from experiments.plain import plain
 from experiments.sweeps import cluster
 from experiments.sweeps.subjects import load_subject, t5
 from tests.experiments.test_claim_p2_to_p5 import train

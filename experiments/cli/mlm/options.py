@@ -67,6 +67,6 @@ def print_facts(record: dict[str, Any], names: list[str]) -> None:
 
 
 def _cell(value: Any) -> str:
-    from experiments.report import format_number
+    from experiments.plain import format_number
 
     return value if isinstance(value, str) else format_number(value)

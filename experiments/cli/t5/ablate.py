@@ -56,11 +56,11 @@ def ablate(
     length candidates) and attention (where neighbours repeat each other). FOLDER keeps the networks, record.json,
     recommendations.md and the figures; the same command goes on where an earlier one was stopped.
     """
-    from experiments.claim import plain
     from experiments.cli.output import show_json
     from experiments.cli.t5.progress import counting, training_progress
     from experiments.figures import render
     from experiments.files import write_atomically, write_json
+    from experiments.plain import plain
     from experiments.translation.ablations.figures import draw
     from experiments.translation.ablations.measuring import measure
     from experiments.translation.ablations.tables import as_markdown

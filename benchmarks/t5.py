@@ -182,7 +182,8 @@ def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
 
 
 def greedy(name: str, network: Any, source: Any, baseline: str | None = None) -> Method:
-    from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
+    from simulators.t5.decoding.autoregressive import AutoregressiveDecoder
+    from simulators.t5.decoding.settings import GenerationSettings
 
     decoder = AutoregressiveDecoder(network, GenerationSettings(max_length=LENGTH, min_length=LENGTH))
     return Method(name, lambda: decoder(source).tokens, baseline)

@@ -43,6 +43,8 @@ class Rule:
     full: Any
     minimum: float | None
     maximum: float | None
+    above: float | None
+    below: float | None
     choices: tuple[Any, ...] | None
     file: bool = False
 
@@ -54,6 +56,8 @@ def parameter(
     full: Any = None,
     minimum: float | None = None,
     maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
     choices: Sequence[Any] | None = None,
     file: bool = False,
 ) -> Any:
@@ -64,10 +68,20 @@ def parameter(
         help: one line, with the unit.
         full: value in the full profile, the default where None.
         minimum, maximum: inclusive limits of a number, or of every entry of a list.
+        above, below: limits that are not allowed themselves.
         choices: allowed values.
         file: whether its text names a file; an empty one names none.
     """
-    rule = Rule(help, default if full is None else full, minimum, maximum, tuple(choices) if choices else None, file)
+    rule = Rule(
+        help,
+        default if full is None else full,
+        minimum,
+        maximum,
+        above,
+        below,
+        tuple(choices) if choices else None,
+        file,
+    )
     return dataclasses.field(default=default, metadata={"rule": rule})
 
 
@@ -146,9 +160,24 @@ def check(value: Any, description: Description) -> Any:
             raise InvalidInput(name, entry, f"must be at least {rule.minimum:g}")
         if rule.maximum is not None and entry > rule.maximum:
             raise InvalidInput(name, entry, f"must be at most {rule.maximum:g}")
+        if rule.above is not None and entry <= rule.above:
+            raise InvalidInput(name, entry, f"must be above {rule.above:g}")
+        if rule.below is not None and entry >= rule.below:
+            raise InvalidInput(name, entry, f"must be below {rule.below:g}")
     if isinstance(typed, tuple) and not typed:
         raise InvalidInput(name, "an empty list", "at least one value is needed")
     return typed
+
+
+def check_all(instance: Any) -> None:
+    """Hold every parameter of a dataclass's instance to its declaration; for ``__post_init__``.
+
+    Raises:
+        InvalidInput: as `check`.
+    """
+    for name, description in describe(type(instance)).items():  # type: ignore[arg-type]  # a class is hashable
+        # Frozen dataclasses too: 4.0 becomes the 4 that was meant.
+        object.__setattr__(instance, name, check(getattr(instance, name), description))
 
 
 def _convert(value: Any, kind: Any) -> Any:

@@ -6,13 +6,13 @@ when the command line starts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import click
 
 from experiments.cli.seeds import SEED
-from theory.parameters import describe
+from theory.parameters import Description, describe
 
 
 def declared_options(
@@ -22,6 +22,9 @@ def declared_options(
     defaults: Mapping[str, Any] | None = None,
     helps: Mapping[str, str] | None = None,
     names: Mapping[str, Callable[[], Iterable[str]]] | None = None,
+    leave_out: Collection[str] = (),
+    of: str = "",
+    unset: bool = False,
 ) -> list[click.Option]:
     """One option for each parameter of a dataclass; values out of range are refused by whoever takes them.
 
@@ -30,29 +33,54 @@ def declared_options(
         flags: names on the command line where they are not those of the fields.
         defaults, helps: in place of the declared ones.
         names: what can be named, of options whose help lists a registry.
+        leave_out: fields that are no options of this command.
+        of: what the options belong to, said before each help.
+        unset: an option that is left out has the value None, so that the command knows; its help says the default.
     """
     options: list[click.Option] = []
     for name, declared in describe(declaration).items():
-        rule = declared.rule
-        kind: Any = SEED if name == "seed" else click.Choice(rule.choices) if rule.choices else declared.type
-        if rule.file:
-            kind = click.Path(dir_okay=False)
-        text = (helps or {}).get(name) or rule.help[0].upper() + rule.help[1:].rstrip(".") + "."
-        flag = (flags or {}).get(name, name).replace("_", "-")
+        if name in leave_out:
+            continue
         default = (defaults or {}).get(name, declared.default)
-        shown: dict[str, Any] = {"type": kind, "default": default, "show_default": True, "help": text}
-        if rule.file or default is False:
-            shown |= {"show_default": False, "is_flag": default is False}
+        shown = _shown(declared, (helps or {}).get(name, declared.rule.help), default, of, unset)
+        flag = (flags or {}).get(name, name).replace("_", "-")
+        spelling = f"--{flag}/--no-{flag}" if default is True else f"--{flag}"
         if names and name in names:
-            options.append(Registered([f"--{flag}", name], **shown, names=names[name]))
+            options.append(Registered([spelling, name], **shown, names=names[name]))
         else:
-            options.append(click.Option([f"--{flag}", name], **shown))
+            options.append(click.Option([spelling, name], **shown))
     return options
 
 
+def _shown(declared: Description, text: str, default: Any, of: str, unset: bool) -> dict[str, Any]:
+    """Type, default and help of an option."""
+    kind: dict[str, Any] = {"type": declared.type}
+    if declared.name == "seed":
+        kind = {"type": SEED}
+    elif declared.rule.choices:
+        kind = {"type": click.Choice(declared.rule.choices)}
+    elif declared.rule.file:
+        kind = {"type": click.Path(dir_okay=False)}
+    elif declared.type is bool:
+        kind = {"is_flag": True}
+    elif isinstance(default, tuple):
+        kind, default = {"type": str}, ",".join(map(str, default))
+    text = f"{of}: {text}" if of else text[0].upper() + text[1:]
+    text = text.rstrip(".") + "."
+    if not unset:
+        return {
+            **kind,
+            "default": default,
+            "show_default": default is not False and not declared.rule.file,
+            "help": text,
+        }
+    words = "yes" if default is True else default
+    return {**kind, "default": None, "help": f"{text}  [default: {words}]"}
+
+
 def declared_values(declaration: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a dataclass's parameters among those of a command."""
-    return {name: options[name] for name in describe(declaration)}
+    """The values of a dataclass's parameters among those of a command, without those that were left out."""
+    return {name: options[name] for name in describe(declaration) if options.get(name) is not None}
 
 
 class Declared(click.Command):

@@ -58,8 +58,7 @@ class OneLanguage(StudyParameters):
 
 def redrawing() -> RefinementSettings:
     """Every step draws all positions anew."""
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.decoding.settings import RefinementSettings, Sampling
 
     return RefinementSettings(sampling=Sampling(temperature=1.0))
 

@@ -226,7 +226,8 @@ class AutoregressiveDecoding:
     """Greedy decoding, token by token, with the interface of `Decoding`; the steps are not looked at."""
 
     def __init__(self, network: T5) -> None:
-        from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
+        from simulators.t5.decoding.autoregressive import AutoregressiveDecoder
+        from simulators.t5.decoding.settings import GenerationSettings
 
         self._decoder = AutoregressiveDecoder(network, GenerationSettings(max_length=LONGEST))
 

@@ -50,8 +50,8 @@ def follow_recipe(
     Raises:
         InvalidInput: no test sentence is short enough; see also `Networks`.
     """
-    from simulators.t5.decoding.autoregressive import GenerationSettings
     from simulators.t5.decoding.rescoring import Rescorer
+    from simulators.t5.decoding.settings import GenerationSettings
     from simulators.t5.files.checkpoints import save_checkpoint
 
     teacher = networks(TEACHER)

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
+from simulators.t5.decoding.autoregressive import AutoregressiveDecoder
 from simulators.t5.decoding.refinement import RefinementDecoder
-from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.settings import GenerationSettings, RefinementSettings
 from simulators.t5.network.network import T5
 from theory.errors import InvalidInput
 

@@ -119,7 +119,16 @@ def test_a_student_starts_from_the_teacher_and_learns_what_it_says(teacher: Path
     assert not out.with_name("distilled.tsv.part").exists()
     student = tmp_path / "student"
     options = ["--source", out, "--from", teacher, "--decoder", "refinement", "--max-length", 12]
-    chosen = ["--learned-rejecter", "--range-masks", "--weighting", "mask", "--stages", 2, "--noise", "0.5"]
+    chosen = [
+        "--learned-rejecter",
+        "--range-masks",
+        "--weighting",
+        "mask",
+        "--stages",
+        2,
+        "--noise",
+        "bernoulli:ratio=0.5",
+    ]
     gmlm("train", student, *options, *chosen, *QUICK)
     config = load_checkpoint(student).config
     assert (config.decoder, config.learned_rejecter, config.range_masks) == ("refinement", True, True)
@@ -190,8 +199,10 @@ def test_unusable_options_are_named(teacher: Path, tmp_path: Path) -> None:
         (["--source", text, "--target", text, "--vocabulary", tmp_path], "holds neither"),
         (["--from", tmp_path], "holds neither"),
         (["--from", teacher, "--width", 32], "the sizes are those of --from"),
-        (["--noise", "often"], "--noise"),
-        (["--noise", "1.5", "--words", 6], "density"),
+        (["--noise", "often"], "noise = often: one of uniform-ratio, bernoulli"),
+        (["--noise", "uniform", "--words", 6], "noise = uniform: is written uniform-ratio"),
+        (["--noise", "0.5", "--words", 6], "noise = 0.5: is written bernoulli:ratio=0.5"),
+        (["--noise", "bernoulli:ratio=1.5", "--words", 6], "ratio = 1.5"),
         (["--steps", 0], "steps"),
         (["--registers", "0.5,0.6"], "register_weights"),
         (["--words", 3], "words"),

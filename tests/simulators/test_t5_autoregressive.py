@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.decoding.autoregressive import AutoregressiveDecoder, GenerationSettings
-from simulators.t5.decoding.sampling import Sampling, argmax, choose
+from simulators.t5.decoding.autoregressive import AutoregressiveDecoder
+from simulators.t5.decoding.sampling import argmax, choose
+from simulators.t5.decoding.settings import GenerationSettings, Sampling
 from simulators.t5.files.checkpoints import load_checkpoint
 from simulators.t5.network.batches import bucket, source_batch
 from simulators.t5.network.network import T5

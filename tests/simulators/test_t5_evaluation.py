@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.t5.decoding.autoregressive import GenerationSettings
 from simulators.t5.decoding.evaluation import length_error, stutter_rate, text_scores
-from simulators.t5.decoding.sampling import Sampling
-from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.settings import GenerationSettings, RefinementSettings, Sampling
 from simulators.t5.decoding.translation import Settings, Translator
 from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import refinement_network, sentences, small_config

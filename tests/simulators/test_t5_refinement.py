@@ -17,8 +17,7 @@ from simulators.t5.decoding.hypotheses import make_hypotheses
 from simulators.t5.decoding.refinement import RefinementDecoder
 from simulators.t5.decoding.refinement_step import close_gaps, first_state, random_pieces
 from simulators.t5.decoding.rejecters import ConstantSchedule, Learned, LinearSchedule, Proposal, Rejecter, Stutter
-from simulators.t5.decoding.sampling import Sampling
-from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.settings import RefinementSettings, Sampling
 from simulators.t5.network.lengths import Encoded
 from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import full_logits, log_law, refinement_network, scale_output, sentences, small_config
@@ -68,7 +67,7 @@ class Slow:
         network, settings, config = self.network, self.settings, self.network.config
         vocabulary = config.vocab_size
         start = np.full(length, vocabulary)
-        if settings.start == "range mask":
+        if settings.start == "range-mask":
             start = vocabulary + 2 + np.arange(length)
         start[-1] = 1
         initial, tokens, total = start, start.copy(), np.zeros((length, vocabulary))
@@ -99,7 +98,7 @@ class Slow:
                 return tokens, float(kept.sum()) / ((5 + len(tokens)) / 6) ** settings.length_penalty
             tokens = np.where(rejected, filling, chosen)
             pending = rejected if settings.update == "rejected" else opened
-            if settings.remove_stutter == "each step":
+            if settings.remove_stutter == "each-step":
                 stays = without_repeats(tokens, vocabulary)
                 tokens, kept, pending, total = tokens[stays], kept[stays], pending[stays], total[stays]
         raise AssertionError("no step")
@@ -107,7 +106,7 @@ class Slow:
 
 CASES: dict[str, dict[str, Any]] = {
     "plain": {},
-    "range masks, no stutter at the end": {"start": "range mask", "remove_stutter": "end"},
+    "range masks, no stutter at the end": {"start": "range-mask", "remove_stutter": "end"},
     "mask-predict": {"rejecter": LinearSchedule(), "replacement": "initial"},
     "mask-predict of rejected": {"rejecter": LinearSchedule(), "replacement": "initial", "update": "rejected"},
     "linear, previous": {"rejecter": LinearSchedule()},
@@ -115,7 +114,7 @@ CASES: dict[str, dict[str, Any]] = {
     "everything rejected": {"rejecter": ConstantSchedule(fraction=1.0), "replacement": "initial"},
     "stutter, rejected": {"rejecter": Stutter(), "update": "rejected"},
     "learned, rejected": {"rejecter": Learned(0.4), "update": "rejected", "replacement": "initial"},
-    "no stutter at all": {"remove_stutter": "each step", "rejecter": ConstantSchedule(1), "replacement": "summed"},
+    "no stutter at all": {"remove_stutter": "each-step", "rejecter": ConstantSchedule(1), "replacement": "summed"},
 }
 
 
@@ -396,7 +395,7 @@ def test_history_ends_with_the_output(network: T5) -> None:
         ({"length_beam": 2}, {}, "length_beam"),
         ({"parallel_decodes": 2}, {}, "parallel_decodes"),
         ({"rejecter": "linear"}, {}, "rejecter"),
-        ({"start": "range mask"}, {}, "start"),
+        ({"start": "range-mask"}, {}, "start"),
         ({"rejecter": Learned()}, {}, "rejecter"),
         ({"length_candidates": 2}, {"length_predictor": "affine"}, "length_candidates"),
         ({}, {"decoder": "autoregressive"}, "network"),

@@ -27,8 +27,7 @@ from simulators.t5.decoding.rejecters import (
     Threshold,
     parse_rejecter,
 )
-from simulators.t5.decoding.sampling import Sampling
-from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.settings import RefinementSettings, Sampling
 from tests.simulators.t5_examples import refinement_network
 from theory.errors import InvalidInput
 

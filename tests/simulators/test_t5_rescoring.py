@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from simulators.t5.decoding.autoregressive import GenerationSettings
 from simulators.t5.decoding.decoder import Decoded
 from simulators.t5.decoding.refinement import RefinementDecoder
 from simulators.t5.decoding.rescoring import Rescorer
-from simulators.t5.decoding.settings import RefinementSettings
+from simulators.t5.decoding.settings import GenerationSettings, RefinementSettings
 from simulators.t5.decoding.translation import Translator
 from simulators.t5.network.network import T5
 from tests.simulators.t5_examples import full_logits, log_law, refinement_network, scale_output, sentences, small_config

@@ -87,8 +87,7 @@ def test_the_refinement_step_of_the_t5_draws_the_twin(chain: RefinementChain, st
     from simulators.t5.decoding.hypotheses import make_hypotheses
     from simulators.t5.decoding.refinement_step import first_state, refine
     from simulators.t5.decoding.rejecters import LinearSchedule
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.decoding.settings import RefinementSettings, Sampling
     from simulators.t5.network.config import T5Config
 
     count, first = 20_000, 3

@@ -40,7 +40,7 @@ from theory.decoding.choices import Choices, Drawn, Enumerated
 from theory.decoding.schedules import Schedule
 from theory.decoding.token_laws import TIES, token_laws
 from theory.errors import InvalidInput
-from theory.parameters import check, describe, parameter
+from theory.parameters import check_all, parameter
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
@@ -194,8 +194,7 @@ class Rule(ABC):
     ties: str = parameter("first", "which of equal sites and, at temperature 0, tokens comes first", choices=TIES)
 
     def __post_init__(self) -> None:
-        for option, description in describe(type(self)).items():
-            check(getattr(self, option), description)
+        check_all(self)
 
     # What a rule declares: its sites are those of its window.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from experiments.cli.declared import Registered, with_options
+from experiments.cli.declared import Registered, declared_options, declared_values, with_options
 from experiments.cli.seeds import SEED
 
 if TYPE_CHECKING:
@@ -23,95 +23,69 @@ SENTINELS = 100
 ROUNDED_TO = 128
 """They then round the number of ids up to a multiple of it."""
 
-STARTS = ("mask", "random", "range-mask")
 
-AUTOREGRESSIVE = ("beams", "max_length", "min_length", "early_stopping")
-REFINEMENT = (
-    "steps",
-    "start",
-    "replacement",
-    "rejecter",
-    "update",
-    "remove_stutter",
-    "early_exit",
-    "rescorer",
-    "length_candidates",
-    "length_beam",
-    "parallel_decodes",
-)
+SHARED = ("length_penalty", "n_best")
+"""Options that both decoders have."""
+
+
+def autoregressive_options() -> list[click.Option]:
+    """Those that only the autoregressive decoder has."""
+    from simulators.t5.decoding.settings import GenerationSettings
+
+    return declared_options(
+        GenerationSettings,
+        of="Autoregressive",
+        unset=True,
+        defaults={"max_length": "that of the network"},
+        leave_out=SHARED,
+    )
+
+
+def refinement_options() -> list[click.Option]:
+    """Those that only the refinement decoder has."""
+    from simulators.t5.decoding.settings import RefinementSettings
+
+    return [
+        *declared_options(RefinementSettings, of="Refinement", unset=True, leave_out=SHARED),
+        Registered(
+            ["--rejecter"],
+            metavar="NAME[:OPTION=VALUE]",
+            names=_rejecters,
+            help="Refinement: which predictions are not kept, by default none.",
+        ),
+        click.Option(
+            ["--rescorer"],
+            type=click.Path(path_type=Path),
+            help="Refinement: autoregressive checkpoint that chooses among the hypotheses, such as the teacher.",
+        ),
+    ]
+
+
+def decoding_options(steps: bool = True) -> list[click.Option]:
+    """Every option of both decoders; ``--steps`` only where the command takes a single number of steps."""
+    from simulators.t5.decoding.settings import DEFAULT, GREEDY, Sampling
+
+    penalties = f"refinement {DEFAULT.length_penalty:g}, autoregressive {GREEDY.length_penalty:g}"
+    return [
+        *(option for option in refinement_options() if steps or option.name != "steps"),
+        *autoregressive_options(),
+        click.Option(
+            ["--length-penalty"],
+            type=float,
+            help=f"Exponent, in choosing among hypotheses.  [default: {penalties}]",
+        ),
+        *declared_options(Sampling),
+        click.Option(["--seed"], type=SEED, default=0, show_default=True, help="Of every draw."),
+        click.Option(
+            ["--batch-size"], type=click.IntRange(min=1), default=64, show_default=True, help="Sentences at once."
+        ),
+    ]
 
 
 def _rejecters() -> Iterable[str]:
     from simulators.t5.decoding.rejecters import REJECTERS
 
     return with_options(REJECTERS)
-
-
-def decoding_options(steps: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds every option of both decoders; ``--steps`` only where the command takes a single number of steps."""
-    options = [
-        click.option("--start", type=click.Choice(STARTS), help="Refinement: first tokens.  [default: mask]"),
-        click.option(
-            "--replacement",
-            type=click.Choice(("previous", "initial", "summed")),
-            help="Refinement: what fills a rejected position.  [default: previous]",
-        ),
-        click.option(
-            "--rejecter",
-            metavar="NAME[:OPTION=VALUE]",
-            cls=Registered,
-            names=_rejecters,
-            help="Refinement: which predictions are not kept, by default none.",
-        ),
-        click.option(
-            "--update",
-            type=click.Choice(("all", "rejected")),
-            help="Refinement: predict all positions each step, or only rejected ones (mask-predict).  [default: all]",
-        ),
-        click.option(
-            "--remove-stutter",
-            type=click.Choice(("never", "end", "each-step")),
-            help="Refinement: remove repeated neighbours.  [default: never]",
-        ),
-        click.option(
-            "--early-exit/--no-early-exit",
-            default=None,
-            help="Refinement: stop a sentence that cannot change.  [default: early exit]",
-        ),
-        click.option("--length-candidates", type=int, help="Refinement: likely lengths to try.  [default: 1]"),
-        click.option("--length-beam", type=int, help="Refinement: odd number of lengths around each.  [default: 1]"),
-        click.option("--parallel-decodes", type=int, help="Refinement: random starts or draws each.  [default: 1]"),
-        click.option(
-            "--rescorer",
-            type=click.Path(path_type=Path),
-            help="Refinement: autoregressive checkpoint that chooses among the hypotheses, such as the teacher.",
-        ),
-        click.option("--beams", type=int, help="Autoregressive: width of beam search.  [default: 1]"),
-        click.option("--max-length", type=int, help="Autoregressive: most tokens.  [default: that of the network]"),
-        click.option("--min-length", type=int, help="Autoregressive: fewest tokens.  [default: 1]"),
-        click.option(
-            "--early-stopping",
-            type=click.Choice(("heuristic", "never", "always")),
-            help="Autoregressive: when a beam stops, as in transformers.  [default: heuristic]",
-        ),
-        click.option("--length-penalty", type=float, help="Exponent, in choosing among hypotheses."),
-        click.option("--temperature", type=float, default=0.0, show_default=True, help="0: the most likely token."),
-        click.option("--top-k", type=int, default=0, show_default=True, help="Draw from the k likeliest; 0: all."),
-        click.option("--top-p", type=float, default=1.0, show_default=True, help="Draw from this mass."),
-        click.option("--seed", type=SEED, default=0, show_default=True, help="Of every draw."),
-        click.option(
-            "--batch-size", type=click.IntRange(min=1), default=64, show_default=True, help="Sentences at once."
-        ),
-    ]
-    if steps:
-        options.insert(0, click.option("--steps", type=int, help="Refinement: steps.  [default: 4]"))
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 def decoding_settings(
@@ -128,33 +102,26 @@ def decoding_settings(
     Raises:
         InvalidInput: an option of the other decoder, or a value that is not allowed.
     """
-    from simulators.t5.decoding.autoregressive import GenerationSettings
     from simulators.t5.decoding.rejecters import parse_rejecter
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.decoding.settings import GenerationSettings, RefinementSettings, Sampling
     from theory.errors import InvalidInput
 
     refines = config.decoder == "refinement"
-    for name in AUTOREGRESSIVE if refines else REFINEMENT:
-        if given.get(name) is not None:
-            option = f"--{name.replace('_', '-')}"
-            value = str(given[name]) if isinstance(given[name], Path) else given[name]
-            raise InvalidInput(option, value, f"this checkpoint has the other decoder, the {config.decoder} one")
-    sampling = Sampling(given["temperature"], given["top_k"], given["top_p"])
+    for option in autoregressive_options() if refines else refinement_options():
+        value = given.get(str(option.name))
+        if value is not None:
+            value = str(value) if isinstance(value, Path) else value
+            raise InvalidInput(
+                option.opts[0], value, f"this checkpoint has the other decoder, the {config.decoder} one"
+            )
+    sampling = Sampling(**declared_values(Sampling, given))
     listed: dict[str, Any] = {} if n_best is None else {"n_best": n_best, "scores": True}
     if not refines:
-        limits = {"max_length": config.max_target_length} | _present(given, *AUTOREGRESSIVE, "length_penalty")
+        limits = {"max_length": config.max_target_length} | declared_values(GenerationSettings, given)
         return GenerationSettings(sampling=sampling, **limits, **listed)
-    chosen = _present(given, "steps", "replacement", "update", "early_exit", *REFINEMENT[-3:], "length_penalty")
-    for name in ("start", "remove_stutter"):
-        if given.get(name) is not None:
-            chosen[name] = given[name].replace("-", " ")
     rejecter = parse_rejecter(given.get("rejecter") or "passthrough")
+    chosen = declared_values(RefinementSettings, given)
     return RefinementSettings(sampling=sampling, rejecter=rejecter, record=record, **chosen, **listed)
-
-
-def _present(given: dict[str, Any], *names: str) -> dict[str, Any]:
-    return {name: given[name] for name in names if given.get(name) is not None}
 
 
 def load_translation_model(folder: Path, vocabulary: Path | None = None) -> tuple[T5, Vocabulary]:

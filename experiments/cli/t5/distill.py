@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from experiments.cli.declared import Declared
 from experiments.cli.paths import WrittenFile
 from experiments.cli.t5.decoding import decoding_options
 
 
-@click.command()
+@click.command(cls=Declared, declared=decoding_options)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=WrittenFile(), help="File of source TAB translation.")
@@ -22,7 +23,6 @@ from experiments.cli.t5.decoding import decoding_options
     type=int,
     help="Most tokens of a source.  [default: longest target of the network]",
 )
-@decoding_options()
 def distill(
     checkpoint: Path, source: Path, out: Path, vocabulary: Path | None, longest: int | None, **given: Any
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from experiments.cli.declared import Declared
 from experiments.cli.paths import FIGURES, WrittenFile
 from experiments.cli.t5.data import language_options
 from experiments.cli.t5.decoding import decoding_options
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from simulators.t5.network.network import T5
 
 
-@click.command()
+@click.command(cls=Declared, declared=lambda: decoding_options(steps=False))
 @click.argument("checkpoints", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--source", type=click.Path(path_type=Path), help="Source sentences, or source TAB reference.")
 @click.option("--target", type=click.Path(path_type=Path), help="References, line by line.")
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 @click.option("--limit", type=int, help="Only the first so many pairs.")
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="By default that of each checkpoint.")
 @click.option("--steps", default="1,2,4,8", show_default=True, help="Refinement steps, one row of the table for each.")
-@decoding_options(steps=False)
 @click.option("--oracle-lengths", is_flag=True, help="Refinement: use the lengths of the references.")
 @click.option("--tokenizer", default="13a", show_default=True, help="Of BLEU: 13a, intl, char, zh or none.")
 @click.option(
@@ -71,11 +71,11 @@ def evaluate(
 
     from experiments.cli.output import show_json
     from experiments.cli.t5.decoding import (
-        AUTOREGRESSIVE,
-        REFINEMENT,
+        autoregressive_options,
         decoding_settings,
         load_rescorer,
         load_translation_model,
+        refinement_options,
     )
     from experiments.figures import render
     from experiments.translation.quality import draw_frontier, first_pairs, measure_quality
@@ -89,7 +89,8 @@ def evaluate(
     kinds = {network.config.decoder for _, network, _ in loaded}
     settings, rescorers = [], []
     for _, network, pieces in loaded:
-        other = AUTOREGRESSIVE if network.config.decoder == "refinement" else REFINEMENT
+        others = autoregressive_options() if network.config.decoder == "refinement" else refinement_options()
+        other = {option.name for option in others}
         # An option of the other decoder is for the other checkpoints, where there are any.
         own = {name: None if len(kinds) > 1 and name in other else value for name, value in given.items()}
         settings.append(decoding_settings(network.config, own))

@@ -72,7 +72,13 @@ def _training_options() -> list[click.Option]:
 @click.option("--range-masks/--no-range-masks", default=None, help="One mask symbol for each position.")
 @click.option("--max-length", default=64, show_default=True, help="Most tokens of a sentence, EOS counted.")
 @click.option("--strict", is_flag=True, help="Refuse longer sentences instead of leaving them out.")
-@click.option("--noise", default="uniform", show_default=True, help="Share of noised tokens: uniform, or a number.")
+@click.option(
+    "--noise",
+    default="uniform-ratio",
+    show_default=True,
+    metavar="NAME[:OPTION=VALUE]",
+    help="Which tokens are noised: uniform-ratio, or bernoulli:ratio=0.15.",
+)
 @click.option("--check-every", default=250, show_default=True, help="Steps between validations and snapshots.")
 def train(folder: Path, **options: Any) -> None:
     """Train a translation model into FOLDER. The same command goes on where an earlier one was stopped.
@@ -176,18 +182,19 @@ def _network(options: dict[str, Any], pieces: int) -> tuple[Any, dict[str, Any]]
 
 
 def _settings(options: dict[str, Any]) -> Any:
-    from simulators.t5.training.settings import NoiseSettings, ObjectiveSettings, OptimiserSettings, TrainingSettings
-    from theory.errors import InvalidInput
+    from simulators.t5.training.settings import (
+        NoiseSettings,
+        ObjectiveSettings,
+        OptimiserSettings,
+        TrainingSettings,
+        parse_noise,
+    )
 
-    try:
-        density = None if options["noise"] == "uniform" else float(options["noise"])
-    except ValueError:
-        raise InvalidInput("--noise", options["noise"], "uniform, or a number between 0 and 1") from None
     return TrainingSettings(
         **declared_values(TrainingSettings, options),
         optimiser=OptimiserSettings(**declared_values(OptimiserSettings, options)),
         objective=ObjectiveSettings(
             **declared_values(ObjectiveSettings, options),
-            noise=NoiseSettings(density, **declared_values(NoiseSettings, options)),
+            noise=NoiseSettings(parse_noise(options["noise"]), **declared_values(NoiseSettings, options)),
         ),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from experiments.cli.declared import Declared
 from experiments.cli.t5.decoding import decoding_options
 
 if TYPE_CHECKING:
@@ -18,11 +19,10 @@ LINES_OF_FILE = 16
 """Batches of a file that are read, sorted by length and translated together."""
 
 
-@click.command()
+@click.command(cls=Declared, declared=decoding_options)
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("source", type=click.File("rb"), default="-")
 @click.option("--vocabulary", type=click.Path(path_type=Path), help="By default that of the checkpoint folder.")
-@decoding_options()
 @click.option("--show-steps", is_flag=True, help="Print every refinement step, with the tokens that it changed marked.")
 @click.option(
     "--max-source-length",

@@ -83,8 +83,7 @@ class Parameters:
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     """See the module's description."""
-    from simulators.t5.decoding.sampling import Sampling
-    from simulators.t5.decoding.settings import RefinementSettings
+    from simulators.t5.decoding.settings import RefinementSettings, Sampling
 
     language, training = parameters.language, parameters.training
     pairs, rows = training_pairs(language, parameters.pairs, seed), fresh_rows(language, parameters.rows, seed)

@@ -167,8 +167,8 @@ class _Decoded:
         return found
 
     def _decode(self, label: str, network: T5, scheme: str) -> Iterator[dict[str, Any]]:
-        from simulators.t5.decoding.autoregressive import GenerationSettings
         from simulators.t5.decoding.rescoring import Rescorer
+        from simulators.t5.decoding.settings import GenerationSettings
         from simulators.t5.decoding.translation import Settings, Translator
 
         rescorer = None

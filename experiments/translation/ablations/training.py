@@ -151,7 +151,7 @@ class Networks:
 
     def _distilled(self, name: str, beams: int) -> Path:
         """The file of the teacher's translations."""
-        from simulators.t5.decoding.autoregressive import GenerationSettings
+        from simulators.t5.decoding.settings import GenerationSettings
         from simulators.t5.decoding.translation import Translator
         from simulators.t5.training.distillation import distil
 

@@ -140,7 +140,7 @@ class Scheme:
     def of(self, config: T5Config) -> RefinementSettings:
         """The settings for a network: one that knows range masks starts from them instead of from masks."""
         if config.range_masks and self.settings.start == "mask":
-            return dataclasses.replace(self.settings, start="range mask")
+            return dataclasses.replace(self.settings, start="range-mask")
         return self.settings
 
 

@@ -18,17 +18,17 @@ width of a head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulators.t5.decoding.beam import WORST, EarlyStopping, Stopping, advance, first_beam, unfinished
+from simulators.t5.decoding.beam import WORST, Stopping, advance, first_beam, unfinished
 from simulators.t5.decoding.decoder import Decoded, ranked_hypotheses
-from simulators.t5.decoding.sampling import Sampling, choose, sentence_keys, sentence_uniforms
+from simulators.t5.decoding.sampling import choose, sentence_keys, sentence_uniforms
+from simulators.t5.decoding.settings import GREEDY, GenerationSettings
 from simulators.t5.network.attention import HIDDEN, CrossAttention, SelfAttention, padding_bias, relative_buckets
 from simulators.t5.network.batches import bucket, source_batch
 from simulators.t5.network.network import T5, DecoderBlock, parameters, with_parameters
@@ -39,47 +39,6 @@ Cache = list[tuple[jax.Array, jax.Array]]
 
 Found = tuple[jax.Array, jax.Array, jax.Array | None]
 """Tokens, lengths and scores: [B, T], [B] and [B] of a single beam, [B, W, T], [B, W] and [B, W] of a beam search."""
-
-
-@dataclass(frozen=True)
-class GenerationSettings:
-    """How to decode.
-
-    Attributes:
-        max_length: most tokens of a target, EOS counted.
-        min_length: EOS cannot be chosen before this many tokens, EOS counted.
-        beams: W; 1 is greedy decoding or sampling.
-        length_penalty: alpha.
-        early_stopping: of beam search, see `simulators.t5.decoding.beam`.
-        n_best: finished hypotheses to return, at most W.
-        sampling: of a single beam.
-        scores: whether to compute the log-probabilities of a single beam too; beam search always has scores.
-    """
-
-    max_length: int = 128
-    min_length: int = 1
-    beams: int = 1
-    length_penalty: float = 1.0
-    early_stopping: EarlyStopping = "heuristic"
-    n_best: int = 1
-    sampling: Sampling = field(default_factory=Sampling)
-    scores: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("max_length", "min_length", "beams", "n_best"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InvalidInput(name, value, "a whole number of at least 1 is needed")
-        if self.min_length > self.max_length:
-            raise InvalidInput("min_length", self.min_length, f"at most max_length, {self.max_length}")
-        if self.n_best > self.beams:
-            raise InvalidInput("n_best", self.n_best, f"at most as many as beams, {self.beams}")
-        if self.early_stopping not in get_args(EarlyStopping):
-            raise InvalidInput("early_stopping", self.early_stopping, f"one of {', '.join(get_args(EarlyStopping))}")
-        if not np.isfinite(self.length_penalty):
-            raise InvalidInput("length_penalty", self.length_penalty, "a finite number is needed")
-        if self.beams > 1 and not self.sampling.greedy:
-            raise InvalidInput("beams", self.beams, "beam search does not sample: a temperature needs one beam")
 
 
 class AutoregressiveDecoder:
@@ -93,7 +52,7 @@ class AutoregressiveDecoder:
         InvalidInput: a refinement network, or more beams than the vocabulary allows.
     """
 
-    def __init__(self, network: T5, settings: GenerationSettings = GenerationSettings()) -> None:
+    def __init__(self, network: T5, settings: GenerationSettings = GREEDY) -> None:
         if network.config.decoder != "autoregressive":
             raise InvalidInput("network", "a refinement decoder", "an autoregressive one is needed")
         if 2 * settings.beams >= network.config.vocab_size:

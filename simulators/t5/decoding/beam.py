@@ -15,12 +15,10 @@ Legend: ``B`` batch, ``W`` beam width, ``T`` longest target, ``V`` pieces.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-
-EarlyStopping = Literal["heuristic", "never", "always"]
 
 WORST = -1e9
 """Score of a hypothesis that does not exist."""
@@ -74,7 +72,7 @@ class Stopping(NamedTuple):
         longest: most tokens of a target.
     """
 
-    early: EarlyStopping
+    early: str
     penalty: float
     longest: int
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from simulators.t5.decoding.sampling import Sampling, argmax, choose
+from simulators.t5.decoding.sampling import argmax, choose
+from simulators.t5.decoding.settings import Sampling
 from simulators.t5.network.attention import HIDDEN
 from simulators.t5.network.network import T5
 

@@ -260,7 +260,7 @@ def _by_blocks(
 def _check_parts(config: T5Config, settings: RefinementSettings) -> None:
     if config.decoder != "refinement":
         raise InvalidInput("network", "an autoregressive decoder", "a refinement one is needed (see `adapt`)")
-    if settings.start == "range mask" and not config.range_masks:
+    if settings.start == "range-mask" and not config.range_masks:
         raise InvalidInput("start", settings.start, "the network was made without range masks")
     if settings.rejecter.needs_head and not config.learned_rejecter:
         raise InvalidInput(

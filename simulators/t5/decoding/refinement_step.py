@@ -80,7 +80,7 @@ def first_state(
 
     if settings.start == "mask":
         symbols = jnp.full((count, longest), config.mask_id, jnp.int32)
-    elif settings.start == "range mask":
+    elif settings.start == "range-mask":
         symbols = jnp.broadcast_to(config.first_range_mask_id + position.astype(jnp.int32), (count, longest))
     else:
         symbols = random_pieces(sentence_uniforms(start_keys, 0, longest), config)
@@ -191,7 +191,7 @@ def _following(
     filling = {"previous": rows.tokens, "initial": rows.initial, "summed": found.summed}[settings.replacement]
     tokens = jnp.where(rejected, filling, chosen)
     pending = rejected if settings.update == "rejected" else is_open
-    if settings.remove_stutter != "each step":
+    if settings.remove_stutter != "each-step":
         return rows._replace(tokens=tokens, pending=pending, confidence=confidence, total=found.total)
     order, lengths = close_gaps(tokens, rows.lengths, config)
     position = jnp.arange(tokens.shape[1])[None]
@@ -261,7 +261,7 @@ def _settled(
     nothing_left = ~following.pending.any(axis=1)
     if settings.update == "rejected":
         # Kept tokens stay, but the rejecter head and the probability of EOS see each new input.
-        if settings.remove_stutter == "each step" or settings.rejecter.needs_head or settings.scored:
+        if settings.remove_stutter == "each-step" or settings.rejecter.needs_head or settings.scored:
             return nothing_left & same
         return nothing_left
     if not settings.sampling.greedy:

@@ -24,12 +24,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import jax
-import jax.numpy as jnp
+from theory.parameters import check_all, named, parameter
 
-from theory.parameters import check, describe, named, parameter
+if TYPE_CHECKING:
+    import jax
 
 
 class Proposal(NamedTuple):
@@ -76,8 +76,7 @@ class Rejecter(ABC):
             REJECTERS[cls.name] = cls
 
     def __post_init__(self) -> None:
-        for option, description in describe(type(self)).items():
-            check(getattr(self, option), description)
+        check_all(self)
 
     @abstractmethod
     def reject(self, proposal: Proposal) -> jax.Array:
@@ -91,7 +90,7 @@ class Passthrough(Rejecter):
     name: ClassVar[str] = "passthrough"
 
     def reject(self, proposal: Proposal) -> jax.Array:
-        return jnp.zeros_like(proposal.open)
+        return proposal.open & False
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class ConstantSchedule(Rejecter):
         total = proposal.open.sum(axis=1)
         # The fraction in parts per million: products in float32 can fall just short of a whole number.
         share = total * round(self.fraction * 1_000_000) // 1_000_000
-        return least_confident(proposal, share if self.fraction else jnp.minimum(total, self.count))
+        return least_confident(proposal, share if self.fraction else total.clip(max=self.count))
 
 
 @dataclass(frozen=True)
@@ -137,6 +136,8 @@ class Threshold(Rejecter):
 
     def reject(self, proposal: Proposal) -> jax.Array:
         # Compared as probabilities: ln 0 is no number to compare with.
+        import jax.numpy as jnp
+
         below = (proposal.open & (jnp.exp(proposal.confidence) < self.probability)).sum(axis=1)
         return least_confident(proposal, jnp.minimum(below, jnp.maximum(proposal.open.sum(axis=1) - 1, 0)))
 
@@ -166,6 +167,8 @@ class Learned(Rejecter):
 
 def least_confident(proposal: Proposal, count: jax.Array) -> jax.Array:
     """The ``count`` [R] open positions of least confidence, exactly so many, ties from the left, [R, L]."""
+    import jax.numpy as jnp
+
     confidence = jnp.where(proposal.open, proposal.confidence, jnp.inf)
     order = jnp.argsort(confidence, axis=1, stable=True)
     rank = jnp.argsort(order, axis=1, stable=True)
@@ -174,6 +177,8 @@ def least_confident(proposal: Proposal, count: jax.Array) -> jax.Array:
 
 def stutters(tokens: jax.Array, open: jax.Array) -> jax.Array:
     """Open positions whose token equals that of the open position on their left, [R, L]."""
+    import jax.numpy as jnp
+
     first = jnp.zeros((tokens.shape[0], 1), bool)
     repeats = (tokens[:, 1:] == tokens[:, :-1]) & open[:, 1:] & open[:, :-1]
     return jnp.concatenate([first, repeats], axis=1)

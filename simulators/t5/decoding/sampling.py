@@ -12,44 +12,13 @@ Legend: ``V`` pieces, ``R`` rows, ``L`` length.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 
-from theory.errors import InvalidInput
+from simulators.t5.decoding.settings import Sampling
 
 BLOCK = 128
 """Pieces of which one maximum is taken at a time by `argmax`."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How to choose a token.
-
-    Attributes:
-        temperature: T; 0 takes the most likely token, the first one of several.
-        top_k: how many tokens may be drawn; 0 means all.
-        top_p: mass of the nucleus; 1 means all.
-    """
-
-    temperature: float = 0.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < math.inf:
-            raise InvalidInput("temperature", self.temperature, "a finite number >= 0 is needed")
-        if not isinstance(self.top_k, int) or self.top_k < 0:
-            raise InvalidInput("top_k", self.top_k, "a whole number >= 0 is needed, 0 for all tokens")
-        if not 0 < self.top_p <= 1:
-            raise InvalidInput("top_p", self.top_p, "a number in (0, 1] is needed")
-
-    @property
-    def greedy(self) -> bool:
-        """Whether the choice is deterministic."""
-        return self.temperature == 0
 
 
 def argmax(logits: jax.Array) -> jax.Array:

@@ -1,85 +1,84 @@
-"""The named options of parallel decoding; `simulators.t5.decoding.refinement` says what each of them does.
+"""How a T5 decodes: the one declaration behind options of commands, records and sweeps; no JAX.
 
-Legend: ``T`` steps, ``M`` hypotheses of a sentence.
+`simulators.t5.decoding.refinement`, `simulators.t5.decoding.autoregressive` and `simulators.t5.decoding.sampling` say
+what each option does. Fields that are no options of a command are listed as attributes.
+
+Legend: ``T`` steps, ``M`` hypotheses of a sentence, ``W`` beam width.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
-
-import numpy as np
 
 from simulators.t5.decoding.rejecters import Passthrough, Rejecter
-from simulators.t5.decoding.sampling import Sampling
 from theory.errors import InvalidInput
+from theory.parameters import check_all, parameter
 
-Start = Literal["mask", "random", "range mask"]
-Replacement = Literal["previous", "initial", "summed"]
-Update = Literal["all", "rejected"]
-StutterRemoval = Literal["never", "end", "each step"]
+STARTS = ("mask", "random", "range-mask")
+REPLACEMENTS = ("previous", "initial", "summed")
+UPDATES = ("all", "rejected")
+STUTTER_REMOVALS = ("never", "end", "each-step")
+EARLY_STOPPINGS = ("heuristic", "never", "always")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is chosen."""
+
+    temperature: float = parameter(0.0, "0: the most likely token, the first one of several", minimum=0)
+    top_k: int = parameter(0, "draw from the k likeliest; 0: all", minimum=0)
+    top_p: float = parameter(1.0, "draw from this mass", above=0, maximum=1)
+
+    def __post_init__(self) -> None:
+        check_all(self)
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the choice is deterministic."""
+        return self.temperature == 0
 
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """How to decode.
+    """How to decode in parallel.
 
     Attributes:
-        steps: T.
-        start: "mask", "random" tokens, or "range mask" (one mask for each position).
-        replacement: what fills a rejected position: the "previous" token, the "initial" one, or the choice by logits
-            "summed" over the steps.
         rejecter: see `simulators.t5.decoding.rejecters`.
-        update: "all" open positions are predicted at each step, or, after the first, only the "rejected" ones.
         sampling: how to choose a token.
-        remove_stutter: whether tokens that equal their left neighbour are removed: "never", at the "end", "each step".
-        early_exit: stop a sentence that cannot change any more.
-        length_candidates: k most likely lengths; more than 1 needs the "token" length predictor.
-        length_beam: odd number of lengths around each.
-        parallel_decodes: random starts, or draws, for each length.
-        n_best: hypotheses to return, at most M.
-        length_penalty: alpha of the choice among hypotheses.
         scores: whether to compute the score of a single hypothesis too; several always have scores.
         record: whether to keep the tokens after each step.
     """
 
-    steps: int = 4
-    start: Start = "mask"
-    replacement: Replacement = "previous"
+    steps: int = parameter(4, "steps", minimum=1)
+    start: str = parameter("mask", "first tokens; range-mask: one mask for each position", choices=STARTS)
+    replacement: str = parameter("previous", "what fills a rejected position", choices=REPLACEMENTS)
     rejecter: Rejecter = field(default_factory=Passthrough)
-    update: Update = "all"
+    update: str = parameter(
+        "all", "predict all positions each step, or only rejected ones (mask-predict)", choices=UPDATES
+    )
     sampling: Sampling = field(default_factory=Sampling)
-    remove_stutter: StutterRemoval = "never"
-    early_exit: bool = True
-    length_candidates: int = 1
-    length_beam: int = 1
-    parallel_decodes: int = 1
-    n_best: int = 1
-    length_penalty: float = 0.6
+    remove_stutter: str = parameter("never", "remove repeated neighbours", choices=STUTTER_REMOVALS)
+    early_exit: bool = parameter(True, "stop a sentence that cannot change")
+    length_candidates: int = parameter(1, "likely lengths to try", minimum=1)
+    length_beam: int = parameter(1, "odd number of lengths around each", minimum=1)
+    parallel_decodes: int = parameter(1, "random starts or draws each", minimum=1)
+    n_best: int = parameter(1, "hypotheses to return", minimum=1)
+    length_penalty: float = parameter(0.6, "exponent, in choosing among hypotheses")
     scores: bool = False
     record: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("steps", "length_candidates", "length_beam", "parallel_decodes", "n_best"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InvalidInput(name, value, "a whole number of at least 1 is needed")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise InvalidInput(name, getattr(self, name), f"one of {', '.join(allowed)}")
+        check_all(self)
         if not isinstance(self.rejecter, Rejecter):
             raise InvalidInput("rejecter", self.rejecter, "a rejecter of simulators.t5.decoding.rejecters is needed")
         if self.length_beam % 2 == 0:
             raise InvalidInput(
                 "length_beam", self.length_beam, "an odd number is needed: the length and its neighbours"
             )
-        if not np.isfinite(self.length_penalty):
-            raise InvalidInput("length_penalty", self.length_penalty, "a finite number is needed")
         if self.parallel_decodes > 1 and not self.random:
             raise InvalidInput(
                 "parallel_decodes", self.parallel_decodes, "without a random start or a temperature all would be equal"
             )
-
         if self.n_best > self.hypotheses:
             raise InvalidInput(
                 "n_best",
@@ -103,12 +102,37 @@ class RefinementSettings:
         return self.length_candidates * self.length_beam * self.parallel_decodes
 
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "start": get_args(Start),
-    "replacement": get_args(Replacement),
-    "update": get_args(Update),
-    "remove_stutter": get_args(StutterRemoval),
-}
-
 DEFAULT = RefinementSettings()
 """Four steps from masks, every position predicted at each."""
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How to decode token by token; a single beam is greedy decoding or sampling.
+
+    Attributes:
+        sampling: of a single beam.
+        scores: whether to compute the log-probabilities of a single beam too; beam search always has scores.
+    """
+
+    max_length: int = parameter(128, "most tokens, the end symbol counted", minimum=1)
+    min_length: int = parameter(1, "fewest tokens, the end symbol counted", minimum=1)
+    beams: int = parameter(1, "width of beam search", minimum=1)
+    length_penalty: float = parameter(1.0, "exponent, in choosing among hypotheses")
+    early_stopping: str = parameter("heuristic", "when a beam stops, as in transformers", choices=EARLY_STOPPINGS)
+    n_best: int = parameter(1, "hypotheses to return", minimum=1)
+    sampling: Sampling = field(default_factory=Sampling)
+    scores: bool = False
+
+    def __post_init__(self) -> None:
+        check_all(self)
+        if self.min_length > self.max_length:
+            raise InvalidInput("min_length", self.min_length, f"at most max_length, {self.max_length}")
+        if self.n_best > self.beams:
+            raise InvalidInput("n_best", self.n_best, f"at most as many as beams, {self.beams}")
+        if self.beams > 1 and not self.sampling.greedy:
+            raise InvalidInput("beams", self.beams, "beam search does not sample: a temperature needs one beam")
+
+
+GREEDY = GenerationSettings()
+"""The most likely token, one after the other."""

@@ -38,6 +38,8 @@ FORMULAS: Mapping[str, str] = {
     "N7": r"\mathbb{E}_K \mathbb{E}\,\mathrm{KL}\Big(p(x_K|x_{-K})\,\|\,\prod_i P_i\Big) = "
     r"\mathbb{E}_K \mathrm{TC} + \mathbb{E}_K \sum_i \mathbb{E}\,\mathrm{KL}\big(p(x_i|x_{-K})\,\|\,P_i\big)",
     "P2": r"P(\text{one register}) = \sum_z w_z^{\,l}",
+    "P6": r"\mathrm{KL}(p\,\|\,q) = \mathrm{KL}(p_L\,\|\,q_L) + \mathbb{E}_l\big[\mathrm{KL}(q^*\,\|\,q) + "
+    r"\mathrm{KL}(p\,\|\,q^*)\big], \qquad q^*_i = p_i",
 }
 """The formula at the heart of a claim, in LaTeX, where there is one."""
 

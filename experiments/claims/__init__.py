@@ -43,9 +43,10 @@ MODULES: dict[str, str] = {
     "P3": "p3_mask_ratio_and_training_stages",
     "P4": "p4_starts_and_rejecters",
     "P5": "p5_speed_quality_frontier",
+    "P6": "p6_errors_of_length_tokens_and_coherence",
 }
 
-TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7", "P1", "P2", "P3", "P4", "P5")
+TRAINED = ("C10", "N1", "N2", "N3", "N4", "N5", "N6", "N7", "P1", "P2", "P3", "P4", "P5", "P6")
 """Claims about trained networks: they need the extra ``simulators``."""
 
 PRETRAINED = ("N8",)

@@ -47,6 +47,7 @@ class Training:
         stages: 2: also on the network's own predictions.
         weighting: positions with weight, "noise" or "all".
         learned_rejecter: also a head that learns which predictions to keep.
+        length_predictor: "token": also a head that learns the law of lengths; "oracle": lengths are given.
     """
 
     decoder: Literal["refinement", "autoregressive"] = "refinement"
@@ -60,6 +61,7 @@ class Training:
     stages: int = 1
     weighting: Literal["noise", "all"] = "noise"
     learned_rejecter: bool = False
+    length_predictor: Literal["oracle", "token"] = "oracle"
 
 
 def small_language(
@@ -108,7 +110,7 @@ def train(language: ParallelLanguage, pairs: Sequence[Pair], training: Training,
         dropout_rate=0.0,
         decoder=training.decoder,
         max_target_length=LONGEST,
-        length_predictor="oracle",
+        length_predictor=training.length_predictor,
         # Absolute positions are learned in hundreds of steps, relative ones in thousands.
         positional_attention=training.decoder == "refinement",
         learned_rejecter=training.learned_rejecter,
@@ -257,6 +259,13 @@ def network_laws(network: T5, rows: Rows, inputs: NDArray[np.int32]) -> Array:
     from simulators.t5.decoding.position_laws import position_laws
 
     return position_laws(network, rows.ids, inputs)
+
+
+def length_laws(network: T5, rows: Rows) -> Array:
+    """Laws of the target's length without EOS, 0..LONGEST-1, by a network that learned them, [B, LONGEST]."""
+    from simulators.t5.decoding.position_laws import length_laws
+
+    return length_laws(network, rows.ids)
 
 
 def input_tokens(language: ParallelLanguage, rows: Rows, inputs: NDArray[np.int32]) -> NDArray[np.int64]:

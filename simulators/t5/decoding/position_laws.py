@@ -1,4 +1,4 @@
-"""The laws from which a refinement step draws its tokens, and the attention that led to them.
+"""The laws from which a refinement step draws its tokens, the attention that led to them, and the law of lengths.
 
 Legend: ``B`` rows, ``S`` source length, ``L`` target length, ``V`` pieces.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from numpy.typing import NDArray
 
 from simulators.t5.decoding.predictions import forbid
+from simulators.t5.network.lengths import TokenLength
 from simulators.t5.network.network import T5
 from theory.errors import InvalidInput
 
@@ -30,6 +32,23 @@ def position_laws(network: T5, source: NDArray[np.integer], inputs: NDArray[np.i
     """
     values = np.asarray(_laws(*_arguments(network, source, inputs)), dtype=np.float64)
     return values / values.sum(axis=2, keepdims=True)
+
+
+def length_laws(network: T5, source: NDArray[np.integer]) -> NDArray[np.float64]:
+    """p(length of the target, EOS counted, = 1..L_max), [B, L_max].
+
+    Args:
+        network: with the length predictor "token", the one that has a law.
+        source: see `position_laws`.
+
+    Raises:
+        InvalidInput: another length predictor.
+    """
+    if not isinstance(network.length_head, TokenLength):
+        raise InvalidInput("length_predictor", network.config.length_predictor, "token is needed for a law of lengths")
+    graph, state = nnx.split(network)
+    values = np.asarray(_lengths(nnx.merge(graph, state), np.asarray(source, np.int32)), dtype=np.float64)
+    return values / values.sum(axis=1, keepdims=True)
 
 
 def neighbour_attention(network: T5, source: NDArray[np.integer], inputs: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -64,6 +83,12 @@ def _laws(network: T5, source: Any, inputs: Any) -> jax.Array:
     logits = network.logits(states).reshape(-1, config.vocab_size)
     law = jax.nn.softmax(forbid(logits, (config.pad_token_id, config.eos_token_id)), axis=-1)
     return law.reshape(*inputs.shape, -1)
+
+
+@jax.jit
+def _lengths(network: T5, source: Any) -> jax.Array:
+    assert isinstance(network.length_head, TokenLength)
+    return jnp.exp(network.length_head.log_probabilities(network.encode(source)))
 
 
 @jax.jit

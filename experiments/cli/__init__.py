@@ -18,6 +18,7 @@ import click
 from experiments.cli.chain import chain
 from experiments.cli.claims import claims
 from experiments.cli.decode import decode
+from experiments.cli.diagnose import diagnose
 from experiments.cli.information import information
 from experiments.cli.mlm import mlm
 from experiments.cli.output import prepare_streams, say
@@ -60,7 +61,7 @@ def gmlm() -> None:
     """
 
 
-COMMANDS = (reproduce, claims, chain, decode, information, sample_size, tighten, mlm, text, t5, sweep, results, plot)
+COMMANDS = (reproduce, claims, chain, decode, diagnose, information, sample_size, tighten, mlm, text, t5, sweep, results, plot)
 
 for command in COMMANDS:
     gmlm.add_command(command)

@@ -135,6 +135,13 @@ def model_names() -> Iterable[str]:
     return MODELS
 
 
+def length_model_names() -> Iterable[str]:
+    """The laws of ``gmlm decode``: those of ``gmlm chain``, and more that exist at length."""
+    from experiments.decoding.laws import NAMES
+
+    return NAMES
+
+
 def sampler_names() -> Iterable[str]:
     """The samplers, each with its options."""
     from theory.samplers import SAMPLERS

@@ -9,32 +9,21 @@ from typing import Any
 import click
 
 from experiments.chains.law_files import LawFiles
-from experiments.chains.model_spec import ModelSpec
-from experiments.cli.declared import declared_values
-from experiments.cli.law_options import FILE, law_options
+from experiments.cli.declared import length_model_names
+from experiments.cli.law_options import FILE, corpus_options, law_options, read_law
 from experiments.cli.paths import FIGURES, WrittenFile
 from theory.parameters import describe
 
 
-def _models() -> tuple[str, ...]:
-    from experiments.decoding.laws import NAMES
-
-    return NAMES
-
-
 @click.group(invoke_without_command=True)
-@law_options(_models, sites=6)
+@law_options(length_model_names, sites=6)
 @click.option("--transition", type=FILE, help="A stationary Markov chain: .npy of shape [q]*R + [q], R = 1 to 3.")
-@click.option("--corpus", type=FILE, help="A text file, whose character model is the law; with --network, its text.")
-@click.option("--order", type=int, default=1, show_default=True, help="With --corpus: order R of the model, 1 to 3.")
+@corpus_options("A text file, whose character model is the law; with --network, its text.")
 @click.option(
     "--alphabet",
     default="letters",
     show_default=True,
     help="With --corpus: letters (a to z, and one space for everything else) or all.",
-)
-@click.option(
-    "--smoothing", type=float, default=0.1, show_default=True, help="With --corpus: added to the count of every symbol."
 )
 @click.option(
     "--trained",
@@ -202,7 +191,7 @@ def _subject(
     for name, value in (("--sequences", sequences), ("--region", region)):
         if value is not None:
             raise InvalidInput(name, value, "goes with --network")
-    law = _law(seed, **law_options)
+    law = read_law(seed, **law_options)
     if trained is None:
         return law, None
     steps = steps_of(trained)
@@ -214,37 +203,6 @@ def _subject(
         return law, train_on_law(
             law, trained, seed, lambda step, loss: shown.update(step, text=f"loss {loss:.4f}", now=step == steps)
         )
-
-
-def _law(
-    seed: int,
-    *,
-    transition: Path | None,
-    corpus: Path | None,
-    order: int,
-    alphabet: str,
-    smoothing: float,
-    **options: Any,
-) -> Any:
-    """The law that the options name."""
-    from experiments.chains.inputs import law_from_files, source_of
-    from experiments.decoding.laws import corpus_law, model_law, transition_law
-    from theory.errors import InvalidInput
-
-    files = LawFiles(**declared_values(LawFiles, options))
-    given = {**declared_values(LawFiles, options), "transition": transition, "corpus": corpus}
-    named = [name for name, file in given.items() if file and name != "fields"]
-    if len(named) > 1:
-        raise InvalidInput(f"--{named[0]}", str(given[named[0]]), f"give either --{named[0]} or --{named[1]}")
-    if files.fields and not files.couplings:
-        raise InvalidInput("--fields", files.fields, "goes with --couplings")
-    if source_of(files) is not None:
-        return law_from_files(files, options["coupling"], options["field"])[0]
-    if transition is not None:
-        return transition_law(transition, options["sites"])
-    if corpus is not None:
-        return corpus_law(corpus, order, options["sites"], alphabet, smoothing)
-    return model_law(ModelSpec(**declared_values(ModelSpec, {**options, "seed": seed})))
 
 
 COLUMNS = {

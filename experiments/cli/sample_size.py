@@ -93,19 +93,12 @@ def _law(
     if table is not None:
         return among_all_laws(load_table(table))
     assert mlm is not None
-    from experiments.cli.mlm.options import open_model
-    from experiments.masked_lm.inputs import choose_alphabet, parse_sites, read_sequence
-    from experiments.masked_lm.window import cost, require_room
-    from simulators.masked_lm import WindowConditionals
+    from experiments.cli.mlm.options import open_window
 
     sequence, sites, alphabet = window
     if sequence is None or sites is None:
         raise InvalidInput("mlm", mlm, "--sequence and --sites are needed too")
-    text = read_sequence(sequence)
-    model = open_model(mlm, "cpu", "float32", 64)
-    region = model.region(text, parse_sites(sites, len(model.encode(text))), choose_alphabet(model, alphabet))
-    require_room(cost(region))
-    return induced_law(WindowConditionals(region))
+    return induced_law(open_window(mlm, sequence, sites, alphabet))
 
 
 def _shown(value: float | int | None) -> str:

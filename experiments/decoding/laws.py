@@ -40,6 +40,9 @@ from theory.states import all_sequences
 ENUMERABLE = 20_000
 """Partial sequences up to which output laws are enumerated: 9 binary sites, 7 over three symbols, 6 over four."""
 
+LARGEST_TABLE = 200_000
+"""The same for laws that exist as tables only: 11 binary sites, 8 over three or 4 over twenty symbols."""
+
 BRACKET_DEPTH = 3
 
 
@@ -126,19 +129,19 @@ def model_law(spec: ModelSpec) -> JointLaw | SequenceLaw:
     if spec.model in AT_LENGTH:
         return as_table(AT_LENGTH[spec.model](spec))
     symbols = spec.symbols if spec.model in {"potts", "random"} else 2
-    if not enumerable(spec.sites, symbols):
+    if not enumerable(spec.sites, symbols, LARGEST_TABLE):
         raise InvalidInput(
             "sites",
             spec.sites,
             f"{spec.model} is a table, and {symbols + 1}^{spec.sites} partial sequences are more than "
-            f"{ENUMERABLE}; at any length there are {', '.join(AT_LENGTH)}, --transition and --corpus",
+            f"{LARGEST_TABLE}; at any length there are {', '.join(AT_LENGTH)}, --transition and --corpus",
         )
     return build_law(spec)
 
 
-def enumerable(sites: int, symbols: int) -> bool:
-    """Whether all partial sequences can be listed."""
-    return sites * np.log(symbols + 1) <= np.log(ENUMERABLE)
+def enumerable(sites: int, symbols: int, limit: int = ENUMERABLE) -> bool:
+    """Whether all partial sequences can be listed, as at most so many."""
+    return bool(sites * np.log(symbols + 1) <= np.log(limit))
 
 
 def as_table(law: SequenceLaw) -> JointLaw | SequenceLaw:

@@ -45,8 +45,13 @@ def read_sequence(text: str) -> str:
     return read_sequences(text)[0][1]
 
 
-def parse_sites(text: str, length: int) -> tuple[int, ...]:
+def parse_sites(text: str, length: int, option: str = "--sites") -> tuple[int, ...]:
     """Sites written ``103:107`` (the end left out) or ``3,5,9``, numbered from 0.
+
+    Args:
+        text: what the option was given.
+        length: of the sequence.
+        option: named where the text cannot be used.
 
     Raises:
         InvalidInput: text that cannot be read, no site, one twice, or one outside the sequence.
@@ -55,16 +60,16 @@ def parse_sites(text: str, length: int) -> tuple[int, ...]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?::\s*(\d+)\s*)?", part)
         if match is None:
-            raise InvalidInput("--sites", text, "sites are written 103:107 (without 107) or 3,5,9, from 0")
+            raise InvalidInput(option, text, "sites are written 103:107 (without 107) or 3,5,9, from 0")
         start = int(match[1])
         end = start + 1 if match[2] is None else int(match[2])
         if max(start + 1, end) > length:
-            raise InvalidInput("--sites", text, f"the sequence has {length} tokens: sites are numbered 0..{length - 1}")
+            raise InvalidInput(option, text, f"the sequence has {length} tokens: sites are numbered 0..{length - 1}")
         sites += range(start, end)
     if not sites:
-        raise InvalidInput("--sites", text, "at least one site is needed: in start:end the end is left out")
+        raise InvalidInput(option, text, "at least one site is needed: in start:end the end is left out")
     if len(set(sites)) < len(sites):
-        raise InvalidInput("--sites", text, "each site may be named once")
+        raise InvalidInput(option, text, "each site may be named once")
     return tuple(sorted(sites))
 
 

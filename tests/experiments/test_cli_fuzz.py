@@ -97,6 +97,7 @@ FIXED = {
     ("sweep",): ["--dry-run"],
     ("chain",): ["--sites", "4", "--budget", "1"],
     ("decode",): ["--sites", "3", "--calls", "1,2", "--decoder", "random-order"],
+    ("diagnose",): ["--sites", "3", "--budget", "1"],
     ("t5", "train"): ["--steps", "0"],
     ("text", "train"): ["--steps", "0", "--window", "4", "--width", "4", "--layers", "1"],
     ("reproduce",): ["C8", "--set", "C8.sites=0"],

@@ -11,7 +11,7 @@ import click
 from experiments.cli.paths import FIGURES, WrittenFile
 
 if TYPE_CHECKING:
-    from simulators.masked_lm import MaskedLM
+    from simulators.masked_lm import MaskedLM, WindowConditionals
 
 FOLDER = click.argument("folder", type=click.Path(path_type=Path))
 SEQUENCE = click.option("--sequence", required=True, metavar="FASTA|TEXT", help="A sequence, or a file with one.")
@@ -36,6 +36,27 @@ def open_model(folder: Path, device: str, precision: str, batch: int) -> MaskedL
     from simulators.masked_lm import MaskedLM
 
     return MaskedLM.open(folder, device=device, precision=precision, rows_at_once=batch)
+
+
+def open_window(
+    folder: Path, sequence: str, sites: str, alphabet: str | None, option: str = "--sites"
+) -> WindowConditionals:
+    """The conditionals of a window of a sequence, of a network on the processor, its cost checked.
+
+    Args:
+        folder, sequence, sites, alphabet: as `gmlm mlm window` takes them.
+        option: the one that the sites come from.
+    """
+    from experiments.masked_lm.inputs import choose_alphabet, parse_sites, read_sequence
+    from experiments.masked_lm.window import cost, require_room
+    from simulators.masked_lm import WindowConditionals
+
+    text = read_sequence(sequence)
+    model = open_model(folder, "cpu", "float32", 64)
+    chosen = parse_sites(sites, len(model.encode(text)), option)
+    region = model.region(text, chosen, choose_alphabet(model, alphabet))
+    require_room(cost(region))
+    return WindowConditionals(region)
 
 
 def save_figure(path: Path, draw: Callable[[Any], Any], record: Any) -> None:

@@ -1,0 +1,202 @@
+"""``gmlm diagnose``: what is likely to fail, ranked, and what to try."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from experiments.chains.model_spec import ModelSpec
+from experiments.cli.declared import declared_values, length_model_names
+from experiments.cli.law_options import corpus_options, law_options, read_law
+from experiments.cli.paths import FIGURES, WrittenFile
+from theory.parameters import describe
+
+if TYPE_CHECKING:
+    from experiments.diagnosis.findings import Diagnosis
+
+_OF_MODELS = tuple(describe(ModelSpec))
+_OF_FILES = {
+    "table": ("table",),
+    "couplings": ("couplings", "fields"),
+    "edges": ("edges", "coupling", "field"),
+    "corpus": ("corpus", "sites", "order", "smoothing", "alphabet"),
+}
+"""The options that name a law, by the one that names its file."""
+
+_OF_WINDOWS = ("mlm", "sequence", "region", "alphabet")
+_EVERY = dict.fromkeys((*_OF_MODELS, *(name for names in _OF_FILES.values() for name in names), *_OF_WINDOWS))
+"""What names a subject."""
+
+
+@click.command()
+@law_options(length_model_names, sites=8)
+@corpus_options("A text file, whose character model is the law.")
+@click.option("--mlm", type=click.Path(path_type=Path), help="A masked network's folder, as for `gmlm mlm window`.")
+@click.option("--sequence", metavar="FASTA|TEXT", help="With --mlm: the sequence around the window.")
+@click.option("--region", metavar="103:105", help="With --mlm: sites of the window from 0, the end left out; or 3,5.")
+@click.option(
+    "--alphabet",
+    default=None,
+    help="With --corpus: letters (a to z and a space) or all. With --mlm: aa, top:K or a file.",
+)
+@click.option(
+    "--decoder", default="confidence", show_default=True, metavar="NAME[:OPTION=VALUE,...]", help="The rule you use."
+)
+@click.option("--calls", type=int, default=None, help="Network calls for a sequence.  [default: one for four sites]")
+@click.option("--k", type=int, default=1, show_default=True, help="Sites of a mask, in sampling and in learning.")
+@click.option("--data", type=int, default=None, help="Sequences that there are to learn from.")
+@click.option(
+    "--budget",
+    type=float,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="For each exact mixing time; beyond, bounds.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--figure", type=WrittenFile(*FIGURES), help="Draw the ranking: a .svg, .png or .pdf file.")
+@click.pass_context
+def diagnose(context: click.Context, as_json: bool, figure: Path | None, **options: Any) -> None:
+    """What is likely to fail with a law or a masked network, ranked, and what to try.
+
+    Slow mixing, independent parallel steps, parallel decoding, the order of unmasking, ties, rules that draw before they
+    choose, incompatible conditionals, masks that teach little, too few sequences. Each has a number in its own unit, the threshold from which on it
+    matters, its claim, and a command to try. A severity is the number over the threshold. The first line is the answer.
+
+    \b
+    gmlm diagnose --model strong-clique --clique 6 --coupling 1 --field 0.05
+    gmlm diagnose --table law.npy --decoder llada --calls 2 --data 1000
+    gmlm diagnose --corpus text.txt --sites 64 --figure ranking.svg
+    gmlm diagnose --mlm FOLDER --sequence EVQLV... --region 103:105
+    """
+    from experiments.cli.output import show_json
+    from experiments.cli.progress import progress
+    from experiments.diagnosis.drawing import draw_diagnosis
+    from experiments.figures import render
+    from experiments.files import write_atomically
+
+    given = {name for name in options if context.get_parameter_source(name) is not ParameterSource.DEFAULT}
+    _refuse_without_effect(options, given)
+    with progress("diagnosing") as shown:
+
+        def say(text: str) -> None:
+            shown.update(shown.done + 1, text=text, now=True)
+
+        if options["mlm"] is not None:
+            found = _window(options, say)
+        else:
+            found = _law(options, given, say)
+    if figure is not None:
+        write_atomically(figure, render(draw_diagnosis(found.record()), figure.suffix[1:]))
+    if as_json:
+        show_json(found.record())
+    else:
+        _print(found)
+
+
+def _source(options: dict[str, Any]) -> str | None:
+    """The option that names what is diagnosed; None for a model."""
+    return next((name for name in (*_OF_FILES, "mlm") if options[name]), None)
+
+
+def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
+    """An option that would be read and not used is a misunderstanding: say so."""
+    from experiments.chains.models import MODELS, used_fields
+    from theory.errors import InvalidInput
+
+    sources = [name for name in (*_OF_FILES, "mlm") if options[name]]
+    if len(sources) > 1:
+        raise InvalidInput(f"--{sources[0]}", str(options[sources[0]]), f"give either it or --{sources[1]}")
+    if sources:
+        used, why = {"mlm": _OF_WINDOWS, **_OF_FILES}[sources[0]], f"with --{sources[0]}"
+    else:
+        model = options["model"]
+        used = ("model", *used_fields(model, options["graph"])) if model in MODELS else _OF_MODELS
+        why = f"on the model {model}"
+    for name in _EVERY:
+        if name in given and name not in used:
+            value = options[name]
+            shown = str(value) if isinstance(value, Path) else value
+            raise InvalidInput(f"--{name}", shown, f"has no effect {why}; leave it out")
+
+
+def _numbers(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("decoder", "calls", "k", "data", "budget")}
+
+
+def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
+    from experiments.chains.models import MODELS
+    from experiments.diagnosis import diagnose
+    from experiments.diagnosis.commands import Commands
+
+    source = _source(options)
+    named = _OF_FILES[source] if source else _OF_MODELS
+    # Defaults of other commands differ in the number of sites.
+    needed = {"sites"} if source in (None, "corpus") else set()
+    words = " ".join(f"--{name} {shlex.quote(str(options[name]))}" for name in named if name in given | needed)
+    read = {name: options[name] for name in _EVERY if name not in ("mlm", "sequence", "region")}
+    law = read_law(**{**read, "alphabet": options["alphabet"] or "letters"}, large_tables=True)
+    spec = ModelSpec(**declared_values(ModelSpec, options)) if not source and options["model"] in MODELS else None
+    return diagnose(
+        law, **_numbers(options), commands=Commands.of_law(words), spec=spec, seed=options["seed"], say=say
+    )
+
+
+def _window(options: dict[str, Any], say: Any) -> Diagnosis:
+    from experiments.cli.mlm.options import open_window
+    from experiments.diagnosis import diagnose
+    from experiments.diagnosis.commands import Commands
+    from theory.errors import InvalidInput
+
+    folder, sequence, region, alphabet = (options[name] for name in ("mlm", "sequence", "region", "alphabet"))
+    if sequence is None or region is None:
+        raise InvalidInput("--mlm", str(folder), "--sequence and --region are needed too")
+    window = open_window(folder, sequence, region, alphabet, "--region")
+    say(f"{window.rows_missing} rows of the network")
+    window.compute_all()
+    commands = Commands.of_window(folder, sequence, region, alphabet)
+    name = f"window {region} of {folder.name}, N = {window.sites}"
+    return diagnose(window, **_numbers(options), name=name, commands=commands, say=say)
+
+
+def _print(found: Diagnosis) -> None:
+    from experiments.cli.output import say, show_table, text_of
+    from experiments.diagnosis.findings import shown
+
+    say(found.answer)
+    rows = []
+    for entry in found.ranked:
+        style = "bold" if entry.matters else "dim"
+        times = "∞" if entry.severity == float("inf") else shown(entry.severity)
+        rows.append(
+            (
+                text_of(times, style),
+                text_of(entry.mode.name, style),
+                text_of(", ".join(entry.mode.claims), style),
+                text_of(entry.says, style),
+            )
+        )
+    if rows:
+        say("")
+        show_table(("severity", "failure mode", "claims", "what was measured"), rows, ("severity",))
+    tries = [
+        (entry.mode.name, entry.remedy, f"gives {entry.effect}" if entry.effect else "")
+        for entry in found.ranked
+        if entry.remedy
+    ]
+    if tries:
+        say("")
+        show_table(("to mend", "try", ""), tries)
+    if rows:
+        say("")
+        say(
+            "Severity: the number over its threshold, which is "
+            + "; ".join(dict.fromkeys(f"{e.mode.threshold:g} {e.mode.unit} ({e.mode.reason})" for e in found.ranked))
+            + "."
+        )
+    for reason in dict.fromkeys(found.left_out.values()):
+        say(f"{', '.join(mode for mode, why in found.left_out.items() if why == reason)}: {reason}")

@@ -1,0 +1,66 @@
+"""The failure modes: what is measured, from which number on it matters, and why from there.
+
+A *severity* is a number over its threshold: below 1 nothing need be done, at 10 it is ten times what is harmless.
+Thresholds are of four kinds, each declared once:
+
+    SLOWER      times the steps that independent sites take until every one has been drawn anew
+    SHARE       total variation: the share of sequences that come out other than they should
+    NATS        nats a token
+    DATA        times the sequences that masks of all sites need
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SLOWER = 10.0
+"""An order of magnitude: less is lost among starts, thinning and the choice of epsilon."""
+
+SHARE = 0.1
+"""One sequence in ten: the total variation that `gmlm sample-size` aims at, and within the sampling error of what is
+read by eye."""
+
+NATS = 0.01
+"""1% of perplexity: about what two seeds of one training differ by."""
+
+DATA = 2.0
+"""Twice the data is a cost that is noticed, and no constant of an asymptotic formula."""
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to fail.
+
+    Attributes:
+        name: in words.
+        claims: that say when and why.
+        unit: of the number.
+        threshold: the number from which on it matters.
+        reason: why from there.
+    """
+
+    name: str
+    claims: tuple[str, ...]
+    unit: str
+    threshold: float
+    reason: str
+
+
+_SLOWER = "less is lost among starts and thinning"
+_SHARE = "one sequence in ten comes out wrong, as `gmlm sample-size` allows by default"
+_NATS = "1% of perplexity, about what two seeds of a training differ by"
+
+MIXING = Mode("slow mixing", ("C6", "C8"), "times as slow as independent sites", SLOWER, _SLOWER)
+STUCK = Mode("stuck in parallel", ("C8",), "times as slow as independent sites", SLOWER, _SLOWER)
+PARALLEL_LAW = Mode("parallel sampling", ("C7",), "total variation", SHARE, _SHARE)
+PARALLEL_DECODING = Mode("parallel decoding", ("C9", "C7"), "nats a token", NATS, _NATS)
+ORDER = Mode("order of unmasking", ("D3",), "nats a token", NATS, _NATS)
+TIES = Mode("ties to the first site", ("D3",), "nats a token", NATS, _NATS)
+DRAWN_FIRST = Mode("choosing after drawing", ("D2",), "nats a token", NATS, _NATS)
+SCAN_ORDER = Mode("incompatible conditionals, sampling", ("C10", "N8"), "total variation", SHARE, _SHARE)
+TOKEN_ORDER = Mode("incompatible conditionals, decoding", ("C10", "N8"), "nats a token", NATS, _NATS)
+MASKING = Mode("masks that teach little", ("C2", "C3"), "times the sequences", DATA, "a cost that is noticed")
+TOO_FEW = Mode("too few sequences", ("C1", "C4"), "total variation", SHARE, _SHARE)
+
+OF_LAWS = (MIXING, STUCK, PARALLEL_LAW, PARALLEL_DECODING, ORDER, TIES, DRAWN_FIRST, MASKING, TOO_FEW)
+OF_NETWORKS = (*OF_LAWS, SCAN_ORDER, TOKEN_ORDER)
+EVERY = OF_NETWORKS

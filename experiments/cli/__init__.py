@@ -61,7 +61,22 @@ def gmlm() -> None:
     """
 
 
-COMMANDS = (reproduce, claims, chain, decode, diagnose, information, sample_size, tighten, mlm, text, t5, sweep, results, plot)
+COMMANDS = (
+    reproduce,
+    claims,
+    chain,
+    decode,
+    diagnose,
+    information,
+    sample_size,
+    tighten,
+    mlm,
+    text,
+    t5,
+    sweep,
+    results,
+    plot,
+)
 
 for command in COMMANDS:
     gmlm.add_command(command)

@@ -63,9 +63,10 @@ _EVERY = dict.fromkeys((*_OF_MODELS, *(name for names in _OF_FILES.values() for 
 def diagnose(context: click.Context, as_json: bool, figure: Path | None, **options: Any) -> None:
     """What is likely to fail with a law or a masked network, ranked, and what to try.
 
-    Slow mixing, independent parallel steps, parallel decoding, the order of unmasking, ties, rules that draw before they
-    choose, incompatible conditionals, masks that teach little, too few sequences. Each has a number in its own unit, the threshold from which on it
-    matters, its claim, and a command to try. A severity is the number over the threshold. The first line is the answer.
+    Slow mixing, independent parallel steps, parallel decoding, the order of unmasking, ties, rules that draw before
+    they choose, incompatible conditionals, masks that teach little, too few sequences. Each has a number in its own
+    unit, the threshold from which on it matters, its claim, and a command to try. A severity is the number over the
+    threshold. The first line is the answer.
 
     \b
     gmlm diagnose --model strong-clique --clique 6 --coupling 1 --field 0.05
@@ -86,10 +87,7 @@ def diagnose(context: click.Context, as_json: bool, figure: Path | None, **optio
         def say(text: str) -> None:
             shown.update(shown.done + 1, text=text, now=True)
 
-        if options["mlm"] is not None:
-            found = _window(options, say)
-        else:
-            found = _law(options, given, say)
+        found = _window(options, say) if options["mlm"] is not None else _law(options, given, say)
     if figure is not None:
         write_atomically(figure, render(draw_diagnosis(found.record()), figure.suffix[1:]))
     if as_json:
@@ -141,9 +139,8 @@ def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
     read = {name: options[name] for name in _EVERY if name not in ("mlm", "sequence", "region")}
     law = read_law(**{**read, "alphabet": options["alphabet"] or "letters"}, large_tables=True)
     spec = ModelSpec(**declared_values(ModelSpec, options)) if not source and options["model"] in MODELS else None
-    return diagnose(
-        law, **_numbers(options), commands=Commands.of_law(words), spec=spec, seed=options["seed"], say=say
-    )
+    commands = Commands.of_law(words, chains=spec is not None or source not in (None, "corpus"))
+    return diagnose(law, **_numbers(options), commands=commands, spec=spec, seed=options["seed"], say=say)
 
 
 def _window(options: dict[str, Any], say: Any) -> Diagnosis:

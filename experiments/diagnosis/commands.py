@@ -25,9 +25,9 @@ class Commands:
     decode: str
 
     @staticmethod
-    def of_law(options: str) -> Commands:
-        """For the options that name a law."""
-        return Commands(options, f"gmlm chain {options}", f"gmlm decode {options}")
+    def of_law(options: str, chains: bool = True) -> Commands:
+        """For the options that name a law; without ``chains`` it is one that `gmlm chain` does not know."""
+        return Commands(options, f"gmlm {'chain' if chains else 'diagnose'} {options}", f"gmlm decode {options}")
 
     @staticmethod
     def of_window(folder: Path, sequence: str, region: str, alphabet: str | None) -> Commands:

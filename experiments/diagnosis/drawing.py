@@ -50,7 +50,12 @@ def draw_bars(axes: Axes, record: Mapping[str, Any]) -> None:
         number = "without end" if found["never"] else f"{shown(found['number'])} {found['unit']}"
         claims = ", ".join(found["claims"])
         axes.text(
-            LEAST * 1.05, place - BAR / 2 - 0.06, f"{found['mode']} ({claims}): {number}", va="bottom", fontsize=7.5, zorder=3
+            LEAST * 1.05,
+            place - BAR / 2 - 0.06,
+            f"{found['mode']} ({claims}): {number}",
+            va="bottom",
+            fontsize=7.5,
+            zorder=3,
         ).set_bbox({"color": "white", "pad": 0.6, "alpha": 0.8})
     axes.axvline(1, color="black", linestyle="--", linewidth=1, zorder=0)
     axes.set_xscale("log")

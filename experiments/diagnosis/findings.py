@@ -1,4 +1,4 @@
-"""A diagnosis: findings in the order of their severity, what could not be told and why, and the answer in a sentence."""
+"""A diagnosis: findings in the order of severity, what could not be told and why, the answer in a sentence."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Diagnosis:
     findings: list[Finding] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def add(self, mode: Mode, number: float, says: str, kind: str = "exact", remedy: str = "", effect: str = "") -> None:
+    def add(
+        self, mode: Mode, number: float, says: str, kind: str = "exact", remedy: str = "", effect: str = ""
+    ) -> None:
         """A finding; where it does not matter there is nothing to mend."""
         found = Finding(mode, number, kind, says, remedy, effect)
         self.findings.append(found if found.matters else Finding(mode, number, kind, says))

@@ -1,8 +1,8 @@
 """Failure modes of learning: masks that teach little, and too few sequences.
 
-An Ising model is learned among Ising models, any other law among all laws on its support. A sequence is shown under every
-mask of its size, so that what counts are sequences, not masks; the expected total variation is that of the asymptotic
-law, to first order in 1/sqrt(n).
+An Ising model is learned among Ising models, any other law among all laws on its support. A sequence is shown under
+every mask of its size, so that what counts are sequences, not masks; the expected total variation is that of the
+asymptotic law, to first order in 1/sqrt(n).
 
 Legend: ``N`` sites, ``k`` masked sites, ``n`` sequences.
 """

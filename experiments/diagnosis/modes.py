@@ -26,6 +26,7 @@ NATS = 0.01
 DATA = 2.0
 """Twice the data is a cost that is noticed, and no constant of an asymptotic formula."""
 
+
 @dataclass(frozen=True)
 class Mode:
     """A way to fail.

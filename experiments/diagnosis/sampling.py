@@ -1,8 +1,8 @@
 """Failure modes of samplers: how long they take, and where independent parallel steps lead.
 
-Independent sites are the measure of speed: there, what a mask shows is drawn from its own law, so that a chain is within
-epsilon once every site has been masked with probability 1 - epsilon. The union bound gives the steps after which that is
-so,
+Independent sites are the measure of speed: there, what a mask shows is drawn from its own law, so that a chain is
+within epsilon once every site has been masked with probability 1 - epsilon. The union bound gives the steps after which
+that is so,
 
     B_k = ln(N / epsilon) / -ln(1 - k/N),      B_N = 1.
 
@@ -166,9 +166,9 @@ class NetworkSamplers:
         steps = found.record["mixing_time"]
         kind = "exact" if found.record["mixing_time_is"] == "exact" else "lower"
         distance = total_variation(found.law, self.law)
-        return Run(inf, "exact", "it has several closed classes, or a period", distance) if steps is None else Run(
-            steps, kind, "", distance
-        )
+        if steps is None:
+            return Run(inf, "exact", "it has several closed classes, or a period", distance)
+        return Run(steps, kind, "", distance)
 
 
 def _found(compute: Callable[[], Sampled]) -> Sampled:

@@ -22,7 +22,7 @@ from experiments.diagnosis.modes import (
     TOKEN_ORDER,
     TOO_FEW,
 )
-from experiments.diagnosis.sampling import LawSamplers, NetworkSamplers, Unknown, sampling
+from experiments.diagnosis.sampling import LawSamplers, NetworkSamplers, Samplers, Unknown, sampling
 from theory.blas import one_blas_thread
 from theory.cached_conditionals import CachedConditionals
 from theory.conditionals import ConditionalModel, TableConditionals
@@ -91,9 +91,11 @@ def diagnose(
     title = name or (known if f"N={sites}" in known else f"{known}, N = {sites}")
     diagnosis = Diagnosis(title, settings)
     given = Commands.of_law(STORED) if commands is None else commands
-    network, samplers, table = None, None, None
     if isinstance(subject, TableConditionals):
         subject = subject.law
+    table: JointLaw | None = None
+    samplers: Samplers | None = None
+    network: ConditionalTables | None = None
     with one_blas_thread():
         if isinstance(subject, JointLaw):
             table, samplers = subject, LawSamplers(subject, spec, budget)
@@ -101,27 +103,30 @@ def diagnose(
             cached = CachedConditionals(subject)
             say("stationary law")
             try:
-                samplers = NetworkSamplers(cached)
+                learned = NetworkSamplers(cached)
             except Unknown as error:
                 reason = f"not measured: single-site Gibbs has no stationary law to be found ({error})"
                 diagnosis.leave_out(reason, *OF_NETWORKS)
                 return diagnosis
             shape = (cached.symbols,) * sites
-            table, network = JointLaw(samplers.law.reshape(shape), "law of Gibbs"), ConditionalTables(cached)
+            table, samplers, network = JointLaw(learned.law.reshape(shape)), learned, ConditionalTables(cached)
             say("incompatibility")
             _incompatibility(diagnosis, cached, given)
         if network is None:
             diagnosis.leave_out("does not apply: the conditionals are those of one law", SCAN_ORDER, TOKEN_ORDER)
         if table is None or samplers is None:
-            no_table = f"not measured: {subject.symbols}^{sites} sequences are no table; diagnose the law at fewer sites"
-            diagnosis.leave_out(no_table, MIXING, STUCK, PARALLEL_LAW, MASKING, TOO_FEW)
+            sequences = f"{subject.symbols}^{sites} sequences are no table"
+            reason = f"not measured: {sequences}; diagnose the law at fewer sites"
+            diagnosis.leave_out(reason, MIXING, STUCK, PARALLEL_LAW, MASKING, TOO_FEW)
         else:
             say("samplers")
             sampling(diagnosis, samplers, k, given, budget)
             say("learning")
             learning(diagnosis, table, k, data, given)
         say("decoders")
-        decoding(diagnosis, Decoders(table or subject, network, seed), decoder, asked, given)  # type: ignore[arg-type]
+        law = subject if isinstance(subject, SequenceLaw) else table
+        assert law is not None
+        decoding(diagnosis, Decoders(law, network, seed), decoder, asked, given)
     return diagnosis
 
 

@@ -1,4 +1,4 @@
-"""Diagnoses: every failure mode where it was planted and not where it was not, each at a size found by another route."""
+"""Diagnoses: every failure mode where it was planted and not where it was not, each of a size found by another way."""
 
 from __future__ import annotations
 
@@ -284,6 +284,7 @@ def test_every_command_that_is_recommended_runs(tmp_path: Path) -> None:
         f"--edges {tmp_path / 'friends.txt'} --coupling 1.5",
         "--model strong-clique --sites 5 --clique 4 --coupling 1.5",
         "--model mixture --sites 3 --symbols 3 --coupling 4",
+        "--model urn --sites 4",
     )
     seen = set()
     for words in subjects:

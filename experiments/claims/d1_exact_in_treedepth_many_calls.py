@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, floor, log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, logarithmic, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, heading
+from experiments.figures import COLOURS, DASHES, headline, line, logarithmic, marks, new_figure
 from theory.conditionals import TableConditionals
 from theory.decoding import Schedule, optimal_schedules, output_law
 from theory.decoding.stationary_chain import least_costs, schedule_costs
@@ -31,6 +32,10 @@ CLEARLY = 1e-9
 """Nats that a law which is not decoded exactly must show."""
 
 SMALLEST_DRAWN = 1e-9
+
+FIRST_ORDER = "chain of order 1"
+
+MERGED = "the last two levels come out in one call"
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,34 @@ def star(sites: int) -> Schedule:
     return forest_schedule([-1] + [0] * (sites - 1), [(0, site) for site in range(1, sites)])
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A law decoded by its treedepth schedule, and with the schedule's last two levels merged."""
+
+    merged: float
+    law: str = heading("law")
+    sites: int = heading("sites N")
+    calls: int = heading("calls")
+    error: float = heading("TV to p, or KL at length (nats)")
+    fewer: float | None = heading("least KL(p‖q) with one call fewer (nats)")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The least KL(p‖q) of all fixed schedules in nats for 1, 2, ... calls, and the treedepth where the law has one."""
+
+    name: str
+    sites: int
+    treedepth: int | None
+    least: NDArray[np.float64]
+
+
+def merged(schedule: Schedule) -> Schedule:
+    """The last two levels revealed in one call."""
+    *rest, first, second = schedule.steps
+    return Schedule(schedule.sites, (*rest, first + second))
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     generator = np.random.default_rng(seed)
@@ -69,106 +102,117 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         cases += [(_chain_table(order, n, generator), chain_schedule(n, order)) for _ in range(parameters.laws)]
     cases.append((ising_on(named_graph("cycle", n), 0.7, 0.2), halving_ring(n)))
     cases.append((ising_on(named_graph("star", n), 0.7, 0.2), star(n)))
-    rows: list[list[Any]] = []
-    errors, short = [], []
+    rows: list[Decoded] = []
     for done, (law, schedule) in enumerate(cases):
         progress(0.6 * done / len(cases), law.name)
-        errors.append(total_variation(output_law(TableConditionals(law), schedule).table, law.table))
-        rows.append([law.name, n, schedule.length, errors[-1]])
-        if law.name == "chain of order 1":
-            short.append(float(optimal_schedules(law).errors[schedule.length - 2]))
-    emits = np.array([[0.8, 0.2], [0.3, 0.7]])
-    latent = hidden_markov_sequence([0.5, 0.5], [[0.8, 0.2], [0.2, 0.8]], emits, n)
-    hidden = optimal_schedules(latent).errors
+        exact, wrong = (_distance(law, tried) for tried in (schedule, merged(schedule)))
+        few = schedule.length - 2
+        fewer = float(optimal_schedules(law).errors[few]) if law.name == FIRST_ORDER else None
+        rows.append(Decoded(wrong, law.name, n, schedule.length, exact, fewer))
+    seen, unseen = (
+        optimal_schedules(hidden_markov_sequence([0.5, 0.5], [[0.8, 0.2], [0.2, 0.8]], emits, n)).errors
+        for emits in (np.eye(2), np.array([[0.8, 0.2], [0.3, 0.7]]))
+    )
+    alone = optimal_schedules(hidden_markov_sequence([1.0], [[1.0]], [[0.3, 0.7]], n)).errors
     progress(0.7, "a chain at length")
     long = MarkovLaw(
         generator.dirichlet(np.full(parameters.symbols, 0.3), size=parameters.symbols), parameters.long_sites
     )
     levels = chain_schedule(long.sites)
-    least = least_costs(long, levels.length)
-    at_length = float(schedule_costs(long, levels).sum())
-    rows.append(["chain of order 1", long.sites, levels.length, at_length])
-    checks = [
+    at_length, wrong = (float(schedule_costs(long, tried).sum()) for tried in (levels, merged(levels)))
+    rows.append(Decoded(wrong, FIRST_ORDER, long.sites, levels.length, at_length, None))
+    curves = [
+        Curve("chain", long.sites, _levels(long.sites), least_costs(long, levels.length)),
+        Curve("chain", n, _levels(n), optimal_schedules(cases[0][0]).errors),
+        Curve("hidden Markov", n, None, unseen),
+    ]
+    short = [row for row in rows if row.fewer is not None]
+    fewest = min(row.fewer for row in short if row.fewer is not None)
+    learned = (
+        f"{len(cases)} laws that are Markov on a graph come out within a total variation of "
+        f"{max(row.error for row in rows[:-1]):.1g} in treedepth many calls, and a chain of {long.sites} sites within "
+        f"{abs(at_length):.1g} nats in {levels.length}; one call fewer leaves {fewest:.2g} nats or more on short "
+        f"chains, and {n - 1} calls leave {unseen[-2]:.2g} nats on a hidden Markov law of {n} sites."
+    )
+    checks = _checks(rows, short[0], unseen[-2], {"independent": alone, "seen": seen})
+    return Findings(checks, Table.of(rows), {"rows": rows, "curves": curves}, learned)
+
+
+def _distance(law: JointLaw, schedule: Schedule) -> float:
+    return total_variation(output_law(TableConditionals(law), schedule).table, law.table)
+
+
+def _levels(sites: int) -> int:
+    """The treedepth of a path, which is predicted to be the number of calls."""
+    return ceil(log2(sites + 1))
+
+
+def _checks(
+    rows: Sequence[Decoded], short: Decoded, hidden: float, others: Mapping[str, NDArray[np.float64]]
+) -> list[Check]:
+    *tables, long = rows
+    few = short.calls - 2
+    calls = [_levels(row.sites) for row in (short, long)]
+    return [
         Check.at_most(
             "treedepth schedules: total variation to p",
-            errors,
+            [row.error for row in tables],
             0.0,
             ROUNDING,
-            f"{len(cases)} laws of {n} sites: chains of order 1 to 3, a ring, a star; by enumeration",
-        ),
+            f"{len(tables)} laws of {short.sites} sites: chains of order 1 to 3, a ring, a star; by enumeration",
+        ).against(MERGED, float(np.mean([row.merged > ROUNDING for row in tables]))),
         Check.at_most(
-            "the same at length: KL(p‖q)", at_length, 0.0, ROUNDING * long.sites, f"nats; {long.sites} sites"
-        ),
+            "the same at length: KL(p‖q)", long.error, 0.0, ROUNDING * long.sites, f"nats; {long.sites} sites"
+        ).against(MERGED, float(long.merged > ROUNDING * long.sites)),
         Check.equal(
             "a chain of order 1 takes ceil(log2(N + 1)) calls",
-            [chain_schedule(n).length, levels.length],
-            [ceil(log2(n + 1)), ceil(log2(long.sites + 1))],
+            [short.calls, long.calls],
+            calls,
             0.0,
+            wrong=("floor(log2(N)) calls", [floor(log2(row.sites)) for row in (short, long)]),
         ),
         Check.at_least(
             "one call fewer: the best of all schedules is not exact",
-            short,
+            [row.fewer for row in tables if row.fewer is not None],
             CLEARLY,
             0.0,
             "nats; random chains of order 1; by the recursion over subsets",
-        ),
+        ).against("the sites are independent", float(others["independent"][few] < CLEARLY)),
         Check.at_least(
             "hidden Markov: the best schedule of N - 1 calls is not exact",
-            hidden[-2],
+            hidden,
             CLEARLY,
             0.0,
             "nats; the latent is never revealed",
-        ),
+        ).against("the latent is seen", float(others["seen"][-2] < CLEARLY)),
     ]
-    data = {
-        "chain": {"sites": long.sites, "least": least},
-        "short chain": {"sites": n, "least": optimal_schedules(cases[0][0]).errors},
-        "hidden Markov": {"sites": n, "least": hidden},
-    }
-    learned = (
-        f"{len(cases)} laws that are Markov on a graph come out within a total variation of {max(errors):.1g} in "
-        f"treedepth many calls, and a chain of {long.sites} sites within {abs(at_length):.1g} nats in {levels.length}; "
-        f"one call fewer leaves {min(short):.2g} nats or more on short chains, and {n - 1} calls leave "
-        f"{hidden[-2]:.2g} nats on a hidden Markov law of {n} sites."
-    )
-    return Findings(checks, Table(["law", "sites N", "calls", "TV to p, or KL at length (nats)"], rows), data, learned)
 
 
-def _small_from(curve: Mapping[str, Any], treedepth: bool) -> str:
+def _small_from(curve: Mapping[str, Any]) -> str:
     """From how many calls on a law is decoded with at most `SMALLEST_DRAWN` nats."""
     small = np.flatnonzero(np.array(curve["least"], dtype=float) <= SMALLEST_DRAWN)
-    calls = f"from {small[0] + 1} calls on" if small.size else f"not in {len(curve['least'])} calls"
-    return f"{calls} (treedepth {ceil(log2(curve['sites'] + 1))})" if treedepth else calls
+    calls = f"in {small[0] + 1} calls" if small.size else f"not in {len(curve['least'])} calls"
+    known = "" if curve["treedepth"] is None else f" (treedepth {curve['treedepth']})"
+    return f"{curve['name']} of {curve['sites']} sites {calls}{known}"
 
 
 def draw_least(data: Mapping[str, Any]) -> Figure:
     """The least error by calls, with the treedepth of a chain of that length."""
-    with style():
-        figure, (axes,) = new_figure(width=5.4, height=4.2)
-        places = logarithmic(axes, *(curve["least"] for curve in data.values()), floor=SMALLEST_DRAWN)
-        for index, (name, curve) in enumerate(data.items()):
-            least = places(curve["least"])
-            label = f"{name}, N = {curve['sites']}"
-            axes.plot(
-                np.arange(1, len(least) + 1),
-                least,
-                MARKERS[index],
-                linestyle=DASHES[index],
-                color=COLOURS[index],
-                label=label,
-            )
-            if name != "hidden Markov":
-                axes.axvline(ceil(log2(curve["sites"] + 1)), color=COLOURS[index], linestyle=DASHES[index], alpha=0.5)
-        axes.set(
-            xlabel="network calls",
-            ylabel="least KL(p‖q) of all fixed schedules (nats)",
-        )
-        axes.legend(title="vertical: treedepth of the chain")
-        parts = [
-            f"{name} of {curve['sites']} sites {_small_from(curve, name != 'hidden Markov')}"
-            for name, curve in data.items()
-        ]
-        headline(figure, f"At most {SMALLEST_DRAWN:g} nats: " + ", ".join(parts))
+    figure, (axes,) = new_figure(width=5.4, height=4.4)
+    drawn = logarithmic(axes, *(curve["least"] for curve in data["curves"]), floor=SMALLEST_DRAWN)
+    for series, curve in enumerate(data["curves"]):
+        calls, least = np.arange(1, len(curve["least"]) + 1), drawn(curve["least"])
+        dash = DASHES[series]
+        line(axes, calls, least, series, dash=dash)
+        marks(axes, calls, least, series, f"{curve['name']}, N = {curve['sites']}", hollow=series > 0)
+        if curve["treedepth"] is not None:
+            label = f"treedepth of a chain of {curve['sites']}: {curve['treedepth']}"
+            axes.axvline(curve["treedepth"], color=COLOURS[series], linestyle=dash, alpha=0.5, label=label)
+    axes.set(xlabel="network calls", ylabel="least KL(p‖q) of all fixed schedules (nats)")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    headline(
+        figure, f"Decoded to {SMALLEST_DRAWN:g} nats or better: " + ", ".join(_small_from(c) for c in data["curves"])
+    )
     return figure
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.decoding.estimates import LEVEL, Estimate
 from experiments.decoding.laws import AT_LENGTH
 from experiments.decoding.record import decode_record
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.figures import DASHES, headline, line, logarithmic, marks, new_figure
+from experiments.statistics import normal_limit
 from theory.parameters import parameter
 
 if TYPE_CHECKING:
@@ -37,118 +41,150 @@ class Parameters:
     samples: int = parameter(100, "sequences for each number", full=400, minimum=20)
 
 
+@dataclass(frozen=True)
+class Cost:
+    """One decoder at one number of calls: KL(p‖q) in nats, its 95% interval, and what it is the mean of, if of any."""
+
+    rows: NDArray[np.float64] | None
+    law: str = heading("law")
+    decoder: str = heading("decoder")
+    calls: int = heading("calls")
+    kl: float = heading("KL(p‖q) (nats)")
+    kind: str = heading("which is")
+    low: float = heading("from")
+    high: float = heading("to")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     calls = [count for count in parameters.calls if count < parameters.sites]
-    found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    found: list[Cost] = []
     for done, (name, coupling) in enumerate(COUPLINGS.items()):
         progress(done / len(COUPLINGS), name)
         law = AT_LENGTH[name](ModelSpec(name, parameters.sites, parameters.symbols, coupling=coupling))
-        record = decode_record(law, DECODERS, calls, samples=parameters.samples, seed=seed)
-        found[name] = {
-            decoder: [row["kl"] for row in record["decoders"] if row["decoder"] == decoder] for decoder in DECODERS
-        }
-    rows = [
-        [name, count, *(found[name][decoder][index]["value"] for decoder in DECODERS)]
-        for name in COUPLINGS
-        for index, count in enumerate(calls)
-    ]
-    data = {"calls": calls, "sites": parameters.sites, "kl": found}
-    return Findings(
-        _checks(found), Table(["law", "calls", *(f"{name} (nats)" for name in DECODERS)], rows), data, _learned(data)
-    )
+        record = decode_record(law, DECODERS, calls, samples=parameters.samples, seed=seed, keep_rows=True)
+        for row in record["decoders"]:
+            kl = row["kl"]
+            found.append(
+                Cost(row["rows"], name, row["decoder"], row["calls"], kl["value"], kl["kind"], *kl["interval"])
+            )
+    costs = [vars(cost) for cost in found]
+    data = {"calls": calls, "sites": parameters.sites, "costs": [{**cost, "rows": None} for cost in costs]}
+    return Findings(_checks(costs), Table.of(found), data, _learned(costs, parameters.sites))
 
 
-def _learned(data: Mapping[str, Any]) -> str:
-    last = -1
+def _ratio(costs: Sequence[Mapping[str, Any]], law: str, decoder: str, other: str = "random-order") -> float:
+    """How many times as much as another a decoder costs, with the most calls."""
+    return float(_costs(costs, law, decoder)[-1]["kl"] / _costs(costs, law, other)[-1]["kl"])
 
-    def value(law: str, decoder: str) -> float:
-        return float(data["kl"][law][decoder][last]["value"])
 
-    ratios = [f"{law} {value(law, 'confidence') / value(law, 'random-order'):.3g}" for law in LOCAL]
-    ties = value("markov", "confidence") / value("markov", "confidence:ties=random")
+def _costs(costs: Sequence[Mapping[str, Any]], law: str, decoder: str) -> list[Mapping[str, Any]]:
+    return select(costs, law=law, decoder=decoder)
+
+
+def _learned(costs: Sequence[Mapping[str, Any]], sites: int) -> str:
+    ratios = ", ".join(f"{law} {_ratio(costs, law, 'confidence'):.3g}" for law in LOCAL)
+    ties = _ratio(costs, "markov", "confidence", "confidence:ties=random")
     return (
-        f"With {data['calls'][last]} calls for {data['sites']} sites confidence costs this many times a random order: "
-        + ", ".join(ratios)
-        + f"; on the urn {value('urn', 'confidence') / value('urn', 'random-order'):.3g}. On the chain ties to the "
-        f"first site cost {ties:.3g} times ties at random; strided steps cost "
-        f"{value('markov', 'strided') / value('markov', 'random-order'):.2g} times a random order on the chain and "
-        f"{value('copying', 'strided') / value('copying', 'random-order'):.2g} times where a sequence is copied."
+        f"With {costs[-1]['calls']} calls for {sites} sites confidence costs this many times a random order: {ratios}; "
+        f"on the urn {_ratio(costs, 'urn', 'confidence'):.3g}. On the chain ties to the first site cost {ties:.3g} "
+        f"times ties at random; strided steps cost {_ratio(costs, 'markov', 'strided'):.2g} times a random order on "
+        f"the chain and {_ratio(costs, 'copying', 'strided'):.2g} times where a sequence is copied."
     )
 
 
-def _checks(found: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> list[Check]:
-    level = "95% intervals of both sides"
+def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[float, float]:
+    """The 95% interval of KL of one decoder less that of another.
 
-    def worse(name: str, law: str, first: str, second: str) -> Check:
-        """KL of the first decoder minus that of the second is positive at every number of calls."""
-        gaps = [
-            (better["interval"][0] - bad["interval"][1], better["interval"][1] - bad["interval"][0])
-            for bad, better in zip(found[law][first], found[law][second], strict=True)
-        ]
-        return Check.interval_at_most(
-            name, max(gaps, key=lambda gap: gap[1]), 0.0, f"nats, the second minus the first; {level}"
-        )
+    Along the same sequences the differences vary less than either; else it spans both intervals.
+    """
+    if one["rows"] is None or other["rows"] is None:
+        return one["low"] - other["high"], one["high"] - other["low"]
+    return Estimate.mean(one["rows"] - other["rows"], "unbiased").interval
 
-    checks = [
-        worse(f"{law}: confidence costs more than a random order", law, "confidence", "random-order") for law in LOCAL
+
+def _worse(name: str, costs: Sequence[Mapping[str, Any]], law: str, first: str, second: str) -> Check:
+    """KL of the first decoder less that of the second is positive at every number of calls."""
+    gaps = [
+        _difference(better, bad)
+        for bad, better in zip(_costs(costs, law, first), _costs(costs, law, second), strict=True)
     ]
-    checks += [
-        worse("markov: a random order costs more than strided steps", "markov", "random-order", "strided"),
-        worse("copying: strided steps cost more than a random order", "copying", "strided", "random-order"),
-        worse(
-            "markov: ties to the first site cost more than ties at random",
-            "markov",
-            "confidence",
-            "confidence:ties=random",
+    # A gap on the other side is seen where its whole interval is: it ends 1.96 standard errors from the middle.
+    middle, half = (np.array([(high + sign * low) / 2 for low, high in gaps]) for sign in (1, -1))
+    with np.errstate(divide="ignore"):
+        power = ndtr(normal_limit((1 - LEVEL) / 2) * (np.abs(middle) / half - 1)).min()
+    detail = "nats, the second minus the first; 95% intervals, along the same sequences where both are sampled"
+    return Check.interval_at_most(f"{law}: {name}", max(gaps, key=lambda gap: gap[1]), 0.0, detail).against(
+        "as large a difference the other way", float(power)
+    )
+
+
+def _checks(costs: Sequence[Mapping[str, Any]]) -> list[Check]:
+    ties = ("confidence", "confidence:ties=random")
+    return [
+        *(
+            _worse("confidence costs more than a random order", costs, law, "confidence", "random-order")
+            for law in LOCAL
         ),
+        _worse("a random order costs more than strided steps", costs, "markov", "random-order", "strided"),
+        _worse("strided steps cost more than a random order", costs, "copying", "strided", "random-order"),
+        _worse("ties to the first site cost more than ties at random", costs, "markov", *ties),
+        _alike(costs),
     ]
-    apart = []
-    for decoder in DECODERS:
-        for one, other in zip(found["urn"][decoder], found["urn"]["random-order"], strict=True):
-            width = sum(kl["interval"][1] - kl["interval"][0] for kl in (one, other))
-            apart.append((one["value"] - other["value"] - width, one["value"] - other["value"] + width))
-    worst = min(apart, key=lambda gap: min(-gap[0], gap[1]))
-    detail = f"nats; twice the 95% intervals, the worst of {len(apart)}: false alarm in fewer than 2e-3 of the seeds"
-    checks.append(Check.interval_contains("urn: every order costs the same", worst, 0.0, detail))
-    return checks
+
+
+def _alike(costs: Sequence[Mapping[str, Any]]) -> Check:
+    """On the urn every order costs what a random one does, which on the chain is seen to be false."""
+    pairs = {
+        law: [
+            (one, other)
+            for decoder in DECODERS
+            for one, other in zip(_costs(costs, law, decoder), _costs(costs, law, "random-order"), strict=True)
+        ]
+        for law in ("urn", "markov")
+    }
+    widths = [sum(cost["high"] - cost["low"] for cost in pair) for pair in pairs["urn"]]
+    gaps = [one["kl"] - other["kl"] for one, other in pairs["urn"]]
+    apart = [(gap - width, gap + width) for gap, width in zip(gaps, widths, strict=True)]
+    seen = [
+        abs(one["kl"] - other["kl"]) > width
+        for (one, other), width in zip(pairs["markov"], widths, strict=True)
+        if one is not other
+    ]
+    return Check.interval_contains(
+        "urn: every order costs the same",
+        min(apart, key=lambda gap: min(-gap[0], gap[1])),
+        0.0,
+        f"nats; twice the 95% intervals, the worst of {len(apart)}: false alarm in fewer than 2e-3 of the seeds",
+    ).against("orders differ as on the chain", float(np.mean(seen)))
 
 
 def draw_orders(data: Mapping[str, Any]) -> Figure:
     """KL a site against calls, a panel for each law."""
-    laws = data["kl"]
-    with style():
-        figure, panels = new_figure(2, 3, width=9.6, height=6.0)
-        for axes, (law, decoders) in zip(panels, laws.items(), strict=False):
-            for index, (decoder, kls) in enumerate(decoders.items()):
-                values = np.array([kl["value"] for kl in kls], dtype=float) / data["sites"]
-                low, high = np.array([kl["interval"] for kl in kls], dtype=float).T / data["sites"]
-                axes.errorbar(
-                    data["calls"],
-                    values,
-                    yerr=[values - low, high - values],
-                    marker=MARKERS[index],
-                    linestyle=DASHES[index],
-                    color=COLOURS[index],
-                    capsize=2,
-                    label=decoder,
-                )
-            axes.set(title=law, xlabel="network calls", ylabel="KL(p‖q) (nats a site)", yscale="log")
-            axes.set_xscale("log", base=2)
-            axes.set_xticks(data["calls"], [str(count) for count in data["calls"]])
-        panels[-1].axis("off")
-        handles, labels = panels[0].get_legend_handles_labels()
-        panels[-1].legend(handles, labels, loc="center")
-        ratios = [
-            float(laws[law]["confidence"][-1]["value"]) / float(laws[law]["random-order"][-1]["value"]) for law in LOCAL
-        ]
-        calls, sites = data["calls"][-1], data["sites"]
-        urn = float(laws["urn"]["confidence"][-1]["value"]) / float(laws["urn"]["random-order"][-1]["value"])
-        headline(
-            figure,
-            f"{calls} calls, {sites} sites: confidence costs {min(ratios):.2g} to {max(ratios):.2g} times a random "
-            f"order where dependence is local, {urn:.2g} times on the urn",
-        )
+    costs, sites, last = data["costs"], data["sites"], data["calls"][-1]
+    figure, panels = new_figure(2, 3, width=9.6, height=6.4)
+    for axes, law in zip(panels, COUPLINGS, strict=False):
+        own = columns(select(costs, law=law))
+        drawn = logarithmic(axes, *(own[name] / sites for name in ("kl", "low", "high")))
+        for series, decoder in enumerate(DECODERS):
+            found = columns(_costs(costs, law, decoder))
+            values, low, high = (drawn(found[name] / sites) for name in ("kl", "low", "high"))
+            # Side by side, so that decoders which cost the same do not hide each other.
+            calls = found["calls"] * 1.03 ** (series - 2.5)
+            marks(axes, calls, values, series, decoder, interval=(low, high), hollow=True)
+            line(axes, calls, values, series, dash=DASHES[series])
+        axes.set(title=law, xlabel="network calls", ylabel="KL(p‖q) (nats a site)")
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(data["calls"], [str(count) for count in data["calls"]])
+        axes.minorticks_off()
+    panels[-1].axis("off")
+    panels[-1].legend(*panels[0].get_legend_handles_labels(), loc="center")
+    ratios = [_ratio(costs, law, "confidence") for law in LOCAL]
+    headline(
+        figure,
+        f"{last} calls, {sites} sites: confidence costs {min(ratios):.2g} to {max(ratios):.2g} times a random order "
+        f"where dependence is local, {_ratio(costs, 'urn', 'confidence'):.2g} times on the urn",
+    )
     return figure
 
 

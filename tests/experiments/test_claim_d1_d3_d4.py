@@ -41,6 +41,8 @@ def test_the_claim_holds_is_registered_and_drawn_from_plain_data(module: Any) ->
     findings = found(module)
     assert overall(findings.checks) is Verdict.HOLDS, violated(findings)
     assert any(character.isdigit() for character in findings.learned)
+    for check in findings.checks:
+        assert not check.informative or (check.alternative and check.power > 0.25), check.name
     data = from_plain(plain(findings.data))
     for figure in claim.figures:
         assert len(render(figure.draw(data), "png")) > 5000
@@ -76,6 +78,22 @@ def test_d3_sees_decoders_that_are_swapped(monkeypatch: pytest.MonkeyPatch) -> N
 def test_d3_sees_an_urn_whose_orders_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(d3.AT_LENGTH, "urn", d3.AT_LENGTH["markov"])
     assert "urn: every order costs the same" in violated(found(d3))
+
+
+def test_d3_compares_along_the_same_sequences() -> None:
+    """A difference that no sequence lacks is seen where both intervals overlap."""
+    generator = np.random.default_rng(0)
+    shared = generator.normal(10, 5, size=50)
+    costs = [
+        {"law": "a law", "decoder": name, "kl": rows.mean(), "low": rows.mean() - 1.4, "high": rows.mean() + 1.4}
+        | {"rows": rows}
+        for name, rows in (("dear", shared + generator.normal(1, 0.3, size=50)), ("cheap", shared))
+    ]
+    check = d3._worse("dear costs more", costs, "a law", "dear", "cheap")
+    assert (check.verdict, check.power) == (Verdict.HOLDS, pytest.approx(1.0, abs=1e-6))
+    assert d3._worse("cheap costs more", costs, "a law", "cheap", "dear").verdict is Verdict.VIOLATED
+    unpaired = [{**cost, "rows": None} for cost in costs]
+    assert d3._worse("dear costs more", unpaired, "a law", "dear", "cheap").verdict is Verdict.INCONCLUSIVE
 
 
 def test_d4_sees_a_sampler_that_spends_more_than_gamma(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from experiments.claims import d6_three_faces_agree as d6
 from experiments.claims import load
 from experiments.figures import render
 from experiments.plain import from_plain, plain
+from experiments.statistics import normal_limit
 from theory.decoding.remasking import ForwardBackward, ReMDM
 from theory.decoding.replay import Replayed, replay
 from theory.decoding.rule import Predictor, Rule
@@ -54,6 +55,8 @@ def test_the_claim_holds_and_is_registered(claim: str, true_findings: dict[str, 
     assert overall(true_findings[claim].checks) is Verdict.HOLDS
     assert true_findings[claim].table.rows
     assert any(character.isdigit() for character in true_findings[claim].learned)
+    for check in true_findings[claim].checks:
+        assert not check.informative or (check.alternative and check.power > 0.25), check.name
 
 
 @pytest.mark.parametrize("claim", SMALL)
@@ -137,6 +140,16 @@ def test_d5_sees_another_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "chain steps: total variation between the enumerated law and the chain's matrix power" in violated(
         findings("D5")
     )
+
+
+def test_d6_states_the_power_that_samples_have() -> None:
+    """2,000 tables of 500 samples of the wrong law: 4 binomial standard errors, and 0.03 for the approximation."""
+    generator = np.random.default_rng(0)
+    law, weights = np.array([0.4, 0.3, 0.2, 0.1]), np.array([0.46, 0.29, 0.17, 0.08])
+    counts = generator.multinomial(500, weights / weights.sum(), size=2000)
+    beyond = np.mean([d6._pearson(row, law) > normal_limit(0.05) for row in counts])
+    assert d6.pearson_power(law, weights, 500, 0.05) == pytest.approx(beyond, abs=0.03 + 4 * np.sqrt(0.25 / 2000))
+    assert d6.pearson_power(law, law, 500, 0.05) == pytest.approx(0.05)
 
 
 def test_d6_sees_samples_of_another_temperature(monkeypatch: pytest.MonkeyPatch) -> None:

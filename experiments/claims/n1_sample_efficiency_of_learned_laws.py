@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
+from experiments.claim import (
+    Check,
+    Claim,
+    FigureSpec,
+    Findings,
+    Progress,
+    Table,
+    Verdict,
+    columns,
+    heading,
+    select,
+)
+from experiments.figures import COLOURS, MARKERS, headline, line, marks, new_figure, one_scale
 from experiments.learned import Learning, law_errors, learn, networks_at_most
 from experiments.statistics import normal_limit
 from theory.divergences import kullback_leibler
@@ -57,6 +68,62 @@ class Parameters:
     layers: int = parameter(1, "layers of the Transformer", minimum=1)
 
 
+@dataclass(frozen=True)
+class Fits:
+    """Repeated fits of the exponential family: n |error|² and 2n KL with their standard errors, beside their limits.
+
+    ``infinite`` of them have no finite optimum.
+    """
+
+    k: int
+    samples: int
+    infinite: int
+    parameter: float
+    parameter_error: float
+    trace: float
+    divergence: float
+    divergence_error: float
+    divergence_trace: float
+
+
+@dataclass(frozen=True)
+class Network:
+    """One Transformer: total variations to p, the `MEASURES`."""
+
+    samples: int
+    masks: str
+    seed: int
+    decoded: float
+    scanned: float
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The mean error after one mask law with its standard error, and its ranks on the single data sets."""
+
+    measure: str
+    masks: str
+    mean: float
+    error: float
+    rank: float
+    best: int
+    worst: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model and a mask law, for the reader."""
+
+    model: str = heading("model")
+    masks: str = heading("masks")
+    samples: int = heading("n")
+    error: float = heading("error")
+    spread: float = heading("standard error")
+    predicted: float | None = heading("predicted")
+    measure: str = heading("measure")
+    rank: str | None = heading("rank (lowest to highest)")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     law = random_ising(parameters.sites, np.random.default_rng([seed, 1]), parameters.scale)
@@ -75,45 +142,35 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             )
         )
     ranking = [row for measure in MEASURES for row in _ranking(networks, many, measure)]
-    columns = ["model", "masks", "n", "error", "standard error", "predicted", "measure", "rank (lowest to highest)"]
-    rows: list[list[Any]] = [
-        [
-            "Ising family",
-            f"{r['k']}-uniform",
-            r["samples"],
-            r["parameter"],
-            r["parameter_error"],
-            r["trace"],
-            "n |θ̂-θ|²",
-            None,
-        ]
+    rows = [
+        Row("Ising family", f"{r.k}-uniform", r.samples, r.parameter, r.parameter_error, r.trace, "n |θ̂-θ|²", None)
         for r in family
     ]
     rows += [
-        [
+        Row(
             "Transformer",
-            r["masks"],
+            r.masks,
             many,
-            r["mean"],
-            r["error"],
+            r.mean,
+            r.error,
             None,
-            f"TV {r['measure']}",
-            f"{r['rank']:.1f} ({r['best']} to {r['worst']})",
-        ]
+            f"TV {r.measure}",
+            f"{r.rank:.1f} ({r.best} to {r.worst})",
+        )
         for r in ranking
     ]
-    decoded = [row for row in ranking if row["measure"] == MEASURES[0]]
+    decoded = [row for row in ranking if row.measure == MEASURES[0]]
     takeaway = (
         f"With n = {many} sequences the decoded law of a small Transformer is at a total variation of "
-        f"{decoded[0]['mean']:.2g} (masks {decoded[0]['masks']}) to {decoded[-1]['mean']:.2g} "
-        f"({decoded[-1]['masks']}); for the exponential family tr Γ falls from "
-        f"{family[0]['trace']:.3g} at k = 1 to {family[-1]['trace']:.3g} at k = {parameters.sites}."
+        f"{decoded[0].mean:.2g} (masks {decoded[0].masks}) to {decoded[-1].mean:.2g} "
+        f"({decoded[-1].masks}); for the exponential family tr Γ falls from "
+        f"{family[0].trace:.3g} at k = 1 to {family[-1].trace:.3g} at k = {parameters.sites}."
     )
     data = {"family": family, "networks": networks, "ranking": ranking, "level": LEVEL}
-    return Findings(checks, Table(columns, rows), data, takeaway)
+    return Findings(checks, Table.of(rows), data, takeaway)
 
 
-def _family(law: IsingLaw, parameters: Parameters, seed: int, progress: Progress) -> list[dict[str, Any]]:
+def _family(law: IsingLaw, parameters: Parameters, seed: int, progress: Progress) -> list[Fits]:
     """Repeated learning of the exponential family beside its asymptotic covariance."""
     result = []
     fisher = law.family.fisher_information(law.theta)
@@ -133,49 +190,48 @@ def _family(law: IsingLaw, parameters: Parameters, seed: int, progress: Progress
                     divergences.append(2 * n * kullback_leibler(law.probabilities, learned))
             count = len(squares)
             result.append(
-                {
-                    "k": k,
-                    "samples": n,
-                    "infinite": parameters.repetitions - count,
-                    "parameter": float(np.mean(squares)) if count else np.nan,
+                Fits(
+                    k,
+                    n,
+                    parameters.repetitions - count,
+                    parameter=float(np.mean(squares)) if count else np.nan,
                     # Var |z|^2 = 2 tr Gamma^2 and Var z.I z = 2 tr (I Gamma)^2 for z ~ N(0, Gamma).
-                    "parameter_error": float(np.sqrt(2 * np.trace(gamma @ gamma) / max(count, 1))),
-                    "trace": float(np.trace(gamma)),
-                    "divergence": float(np.mean(divergences)) if count else np.nan,
-                    "divergence_error": float(np.sqrt(2 * np.trace(weighted @ weighted) / max(count, 1))),
-                    "divergence_trace": float(np.trace(weighted)),
-                }
+                    parameter_error=float(np.sqrt(2 * np.trace(gamma @ gamma) / max(count, 1))),
+                    trace=float(np.trace(gamma)),
+                    divergence=float(np.mean(divergences)) if count else np.nan,
+                    divergence_error=float(np.sqrt(2 * np.trace(weighted @ weighted) / max(count, 1))),
+                    divergence_trace=float(np.trace(weighted)),
+                )
             )
     return result
 
 
-def _family_checks(rows: list[dict[str, Any]], samples: int, parameters: Parameters) -> list[Check]:
-    largest = [row for row in rows if row["samples"] == samples]
-    limit = normal_limit(FALSE_ALARM / (2 * len(largest)))
-    missing = sum(row["infinite"] for row in largest)
+def _family_checks(rows: Sequence[Fits], samples: int, parameters: Parameters) -> list[Check]:
+    c = columns([row for row in rows if row.samples == samples])
+    sizes = len(c["k"])
+    limit = normal_limit(FALSE_ALARM / (2 * sizes))
+    missing = int(c["infinite"].sum())
+    # What another number of masked sites predicts: the neighbour's, k + 1 or, of the last, k - 1.
+    others = [*range(1, sizes), max(0, sizes - 2)]
     checks = []
     for measured, predicted, name in (
         ("parameter", "trace", "n E|θ̂ - θ*|² against tr Γ_k, in standard errors"),
         ("divergence", "divergence_trace", "2n E KL(p || p_θ̂) against tr(I Γ_k), in standard errors"),
     ):
-        deviation = np.array([(row[measured] - row[predicted]) / row[f"{measured}_error"] for row in largest])
         if missing:
             reason = f"{missing} fits have no finite optimum; raise the number of samples"
             checks.append(Check(name, Verdict.INCONCLUSIVE, 0.0, 0.0, limit, "<=", 0.0, reason))
-        else:
-            detail = (
-                f"every k, n = {samples}, {parameters.repetitions} data sets each; false-alarm rate {FALSE_ALARM:g} "
-                "(normal approximation), apart from terms of order 1/n"
-            )
-            # What another number of masked sites predicts: the neighbour's, k + 1 or, of the last, k - 1.
-            others = [*largest[1:], largest[len(largest) - 2]]
-            apart = [
-                (row[measured] - other[predicted]) / row[f"{measured}_error"]
-                for row, other in zip(largest, others, strict=True)
-            ]
-            rejected = float((np.abs(apart) > limit).mean()) if len(largest) > 1 else 0.0
-            check = Check.at_most(name, np.abs(deviation), limit, detail=detail)
-            checks.append(check.against("the trace of another k", rejected))
+            continue
+        deviation, apart = (
+            np.abs(c[measured] - other) / c[f"{measured}_error"] for other in (c[predicted], c[predicted][others])
+        )
+        detail = (
+            f"every k, n = {samples}, {parameters.repetitions} data sets each; false-alarm rate {FALSE_ALARM:g} "
+            "(normal approximation), apart from terms of order 1/n"
+        )
+        rejected = float((apart > limit).mean()) if sizes > 1 else 0.0
+        check = Check.at_most(name, deviation, limit, detail=detail)
+        checks.append(check.against("the trace of another k", rejected))
     return checks
 
 
@@ -188,7 +244,7 @@ def _mask_laws(parameters: Parameters) -> list[MaskLaw]:
     ]
 
 
-def _networks(law: JointLaw, parameters: Parameters, seed: int, progress: Progress) -> list[dict[str, Any]]:
+def _networks(law: JointLaw, parameters: Parameters, seed: int, progress: Progress) -> list[Network]:
     """Transformers trained with every mask law; the same data set for all of them, one for each seed."""
     learning = Learning(width=parameters.width, layers=parameters.layers, steps=parameters.steps)
     cases = [
@@ -201,76 +257,65 @@ def _networks(law: JointLaw, parameters: Parameters, seed: int, progress: Progre
     for done, (n, masks, index) in enumerate(cases):
         progress(done / len(cases), f"Transformer, {masks.name}, n = {n}")
         conditionals = learn(law, masks, learning, 1000 * seed + index, n)
-        result.append({"samples": n, "masks": masks.name, "seed": index} | law_errors(conditionals, law))
+        result.append(Network(n, masks.name, index, **law_errors(conditionals, law)))
     return result
 
 
-def _by_seed(networks: list[dict[str, Any]], samples: int, measure: str) -> Array:
+def _by_seed(networks: Sequence[Network], samples: int, measure: str) -> Array:
     """One measure of every network trained on so many samples, [mask laws, seeds]."""
-    names = dict.fromkeys(row["masks"] for row in networks)
-    return np.array(
-        [[row[measure] for row in networks if (row["masks"], row["samples"]) == (name, samples)] for name in names]
-    )
+    found: dict[str, list[float]] = {}
+    for row in networks:
+        if row.samples == samples:
+            found.setdefault(row.masks, []).append(getattr(row, measure))
+    return np.array(list(found.values()))
 
 
-def _ranking(networks: list[dict[str, Any]], samples: int, measure: str) -> list[dict[str, Any]]:
-    """Mask laws in the order of their mean error, with its standard error, and their ranks on the single data sets."""
+def _ranking(networks: Sequence[Network], samples: int, measure: str) -> list[Ranked]:
+    """Mask laws in the order of their mean error."""
     values = _by_seed(networks, samples, measure)
     ranks = 1 + values.argsort(axis=0).argsort(axis=0)
     rows = [
-        {
-            "measure": measure,
-            "masks": masks,
-            "mean": float(found.mean()),
-            "error": float(found.std(ddof=1) / np.sqrt(found.size)),
-            "rank": float(places.mean()),
-            "best": int(places.min()),
-            "worst": int(places.max()),
-        }
-        for masks, found, places in zip(dict.fromkeys(row["masks"] for row in networks), values, ranks, strict=True)
+        Ranked(
+            measure,
+            masks,
+            float(found.mean()),
+            float(found.std(ddof=1) / np.sqrt(found.size)),
+            float(places.mean()),
+            int(places.min()),
+            int(places.max()),
+        )
+        for masks, found, places in zip(dict.fromkeys(row.masks for row in networks), values, ranks, strict=True)
     ]
-    return sorted(rows, key=lambda row: row["mean"])
+    return sorted(rows, key=lambda row: row.mean)
 
 
 def draw_family(data: Mapping[str, Any]) -> Figure:
     """n times the squared error, and 2n times the divergence, against k."""
     rows = data["family"]
-    sizes = sorted({row["k"] for row in rows})
-    with style():
-        figure, axes = new_figure(1, 2)
-        for panel, measured, predicted, label in (
-            (axes[0], "parameter", "trace", "tr Γ$_k$"),
-            (axes[1], "divergence", "divergence_trace", "tr(I Γ$_k$)"),
-        ):
-            panel.plot(
-                sizes,
-                [next(r[predicted] for r in rows if r["k"] == k) for k in sizes],
-                "-",
-                color=COLOURS[0],
-                label=f"predicted: {label}",
-            )
-            for index, n in enumerate(sorted({row["samples"] for row in rows}), start=1):
-                chosen = [row for row in rows if row["samples"] == n]
-                panel.errorbar(
-                    np.array([row["k"] for row in chosen]) + 0.07 * (index - 2),
-                    [row[measured] for row in chosen],
-                    yerr=[2 * row[f"{measured}_error"] for row in chosen],
-                    fmt=MARKERS[index % 8],
-                    color=COLOURS[index % 8],
-                    capsize=2,
-                    label=f"measured, n = {n} (bars: 2 s.e.)",
-                )
-            panel.set_xticks(sizes)
-            panel.set_xlabel("masked sites k")
-            panel.legend()
-        axes[0].set_ylabel("n E$|\\hat\\theta - \\theta^*|^2$")
-        axes[1].set_ylabel("2n E KL(p || p$_{\\hat\\theta}$) (nats)")
-        first, last = (next(row["trace"] for row in rows if row["k"] == k) for k in (sizes[0], sizes[-1]))
-        headline(
-            figure,
-            f"tr Γ$_k$ predicts that masking {sizes[-1]} sites learns {first / last:.1f} times as efficiently "
-            f"as masking {sizes[0]}; marks: measured",
-        )
+    counts = sorted({row["samples"] for row in rows})
+    limits = columns(select(rows, samples=counts[0]))
+    figure, panels = new_figure(1, 2, height=3.9)
+    for axes, measured, predicted in (
+        (panels[0], "parameter", "trace"),
+        (panels[1], "divergence", "divergence_trace"),
+    ):
+        line(axes, limits["k"], limits[predicted], 0, "predicted")
+        for index, n in enumerate(counts, start=1):
+            c = columns(select(rows, samples=n))
+            bars = 2 * c[f"{measured}_error"]
+            places = c["k"] + 0.07 * (index - (len(counts) + 1) / 2)
+            interval = (c[measured] - bars, c[measured] + bars)
+            marks(axes, places, c[measured], index, f"measured, n = {n} (bars: 2 s.e.)", interval=interval)
+        axes.set(xlabel="masked sites k", xticks=limits["k"])
+    panels[0].set(ylabel="n E$|\\hat\\theta - \\theta^*|^2$", title="predicted: tr Γ$_k$")
+    panels[1].set(ylabel="2n E KL(p || p$_{\\hat\\theta}$) (nats)", title="predicted: tr(I Γ$_k$)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    first, last = limits["trace"][0], limits["trace"][-1]
+    headline(
+        figure,
+        f"tr Γ$_k$ predicts that masking {limits['k'][-1]} sites learns {first / last:.1f} times as efficiently as "
+        f"masking {limits['k'][0]}; marks: measured",
+    )
     return figure
 
 
@@ -279,39 +324,34 @@ def draw_networks(data: Mapping[str, Any]) -> Figure:
     rows = data["networks"]
     counts = sorted({row["samples"] for row in rows})
     kinds = list(dict.fromkeys(row["masks"] for row in rows))
-    with style():
-        figure, axes = new_figure(1, 2, width=9.2, height=1.6 + 0.38 * len(kinds))
-        means: dict[tuple[str, str], float] = {}
-        for panel, key, label in (
-            (axes[0], "decoded", "law decoded from left to right"),
-            (axes[1], "scanned", "stationary law of the single-site scan"),
-        ):
-            for index, n in enumerate(counts):
-                for place, masks in enumerate(kinds):
-                    values = [row[key] for row in rows if row["masks"] == masks and row["samples"] == n]
-                    means[key, masks] = float(np.mean(values))
-                    panel.errorbar(
-                        [means[key, masks]],
-                        [place + 0.12 * (index - (len(counts) - 1) / 2)],
-                        xerr=[2 * np.std(values, ddof=1) / np.sqrt(len(values))],
-                        fmt=MARKERS[index % len(MARKERS)],
-                        color=COLOURS[index % len(COLOURS)],
-                        capsize=2,
-                        label=f"n = {n} (bars: 2 s.e.)" if place == 0 else None,
-                    )
-            panel.set(xlabel="TV to p", title=label, ylim=(len(kinds) - 0.5, -0.5), xlim=(0, None))
-            panel.set_yticks(range(len(kinds)), kinds if panel is axes[0] else [])
-        widest = max(panel.get_xlim()[1] for panel in axes)
-        for panel in axes:
-            panel.set_xlim(0, widest)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(counts))
-        ends = {key: min(kinds, key=lambda masks: means[key, masks]) for key in ("decoded", "scanned")}
-        headline(
-            figure,
-            f"With n = {counts[-1]} the law decoded is nearest p after {ends['decoded']} masks "
-            f"({means['decoded', ends['decoded']]:.2f}), the law of the scan after {ends['scanned']} "
-            f"({means['scanned', ends['scanned']]:.2f})",
-        )
+    figure, panels = new_figure(1, 2, width=9.8, height=1.6 + 0.38 * len(kinds))
+    nearest = []
+    for axes, key, title in zip(
+        panels, MEASURES, ("law decoded from left to right", "stationary law of the single-site scan"), strict=True
+    ):
+        for index, n in enumerate(counts):
+            values = np.array([[row[key] for row in select(rows, masks=masks, samples=n)] for masks in kinds])
+            means = values.mean(axis=1)
+            axes.errorbar(
+                means,
+                np.arange(len(kinds)) + 0.2 * (index - (len(counts) - 1) / 2),
+                xerr=2 * values.std(axis=1, ddof=1) / np.sqrt(values.shape[1]),
+                fmt=MARKERS[index],
+                color=COLOURS[index],
+                capsize=2,
+                label=f"n = {n} (bars: 2 s.e.)",
+            )
+        nearest.append((kinds[int(means.argmin())], means.min()))
+        axes.set(xlabel="TV to p", title=title, ylim=(len(kinds) - 0.5, -0.5), xlim=(0, None))
+        axes.set_yticks(range(len(kinds)), kinds)
+    one_scale(panels, "x")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(counts))
+    (decoded, near), (scanned, close) = nearest
+    headline(
+        figure,
+        f"With n = {counts[-1]} the law decoded is nearest p after {decoded} masks ({near:.2f}), the law of the scan "
+        f"after {scanned} ({close:.2f})",
+    )
     return figure
 
 

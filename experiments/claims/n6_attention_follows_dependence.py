@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
-from experiments.learned import Learning, new_network, train_network
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, heading
+from experiments.figures import COLOURS, headline, line, marks, new_figure, one_scale
+from experiments.learned import Learning, new_network, train_network, untrained
 from experiments.statistics import PermutationTest, site_permutation_test
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.dependence import conditional_mutual_information, revealed_information
@@ -44,90 +44,129 @@ class Parameters:
     draws: int = parameter(2000, "random relabellings in each permutation test", full=5000, minimum=99)
 
 
+ATTENTION, PREDICTIONS = "attention", "revealed by predictions"
+UNTRAINED, TRAINED = "untrained", "trained"
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One Transformer, before and after training.
+    """One Transformer before or after training.
 
     Attributes:
-        before, after: attention averaged over heads and the data law, [layers, N, N].
-        model: conditionals after training.
+        attention: averaged over heads and the data law, [layers, N, N].
+        model: its conditionals.
     """
 
-    before: Array
-    after: Array
+    attention: Array
     model: ConditionalModel
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How one reading of the networks ranks the pairs of sites, against the exact mutual information."""
+
+    correlations: list[float]
+    reading: str = heading("reading of the network")
+    mean: float = heading("mean rank correlation")
+    spread: float = heading("s.d. over networks")
+    greater: float = heading("p, greater")
+    less: float = heading("p, less")
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     learning = Learning(width=parameters.width, layers=parameters.layers, steps=parameters.steps)
-    exact, check = [], []
+    exact: list[Array] = []
+    check: list[Array] = []
     readings: dict[str, list[Array]] = {}
     for index in range(parameters.seeds):
         progress(index / parameters.seeds, f"model and network {index + 1} of {parameters.seeds}")
         law = random_ising(parameters.sites, np.random.default_rng([seed, 1, index]), parameters.scale)
-        reading = read(law, learning, 1000 * seed + index)
+        before, after = read(law, learning, 1000 * seed + index)
         exact.append(conditional_mutual_information(law))
         check.append(revealed_information(TableConditionals(law), law))
+        layers = {f"layer {number}": layer for number, layer in enumerate(after.attention, 1)}
         found = {
-            BEFORE: reading.before.mean(axis=0),
-            AFTER: reading.after.mean(axis=0),
-            **{f"layer {number + 1}": layer for number, layer in enumerate(reading.after) if len(reading.after) > 1},
-            PREDICTIONS: revealed_information(reading.model, law),
+            f"{ATTENTION}, {UNTRAINED}": before.attention.mean(axis=0),
+            f"{ATTENTION}, {TRAINED}": after.attention.mean(axis=0),
+            **(layers if len(layers) > 1 else {}),
+            PREDICTIONS: revealed_information(after.model, law),
+            f"{PREDICTIONS}, {UNTRAINED}": revealed_information(before.model, law),
         }
         for name, matrix in found.items():
             readings.setdefault(name, []).append((matrix + matrix.T) / 2)
     generator = np.random.default_rng([seed, 2])
     tests = {name: site_permutation_test(found, exact, parameters.draws, generator) for name, found in readings.items()}
-    rejected = float(tests[BEFORE].greater > FALSE_ALARM)
+    attention, predictions = tests[f"{ATTENTION}, {TRAINED}"], tests[PREDICTIONS]
+    raw = {name: tests[f"{name}, {UNTRAINED}"] for name in (ATTENTION, PREDICTIONS)}
     checks = [
         Check.equal(
             "information that exact predictions reveal against mutual information from entropies",
-            check,
-            exact,
+            [float(np.abs(found - truth).max()) for found, truth in zip(check, exact, strict=True)],
+            0.0,
             ROUNDING,
-            "nats; every pair of sites and model: the instrument reads what it should",
+            "nats; the worst pair of sites of every model: the instrument reads what it should",
         ).by_algebra(),
         _test_check(
-            "what a network's predictions reveal ranks the pairs as mutual information does", tests[PREDICTIONS]
-        ).against("attention before training", rejected),
-        _test_check(
-            "attention of the trained network ranks the pairs as mutual information does", tests[AFTER]
-        ).against("attention before training", rejected),
+            "what a network's predictions reveal ranks the pairs as mutual information does", predictions
+        ).against("predictions before training", float(raw[PREDICTIONS].greater > FALSE_ALARM)),
+        _test_check("attention of the trained network ranks the pairs as mutual information does", attention).against(
+            "attention before training", float(raw[ATTENTION].greater > FALSE_ALARM)
+        ),
+        _size_check(readings, exact),
     ]
-    columns = ["reading of the network", "mean rank correlation", "s.d. over networks", "p, greater", "p, less"]
-    rows = [
-        [name, float(t.correlations.mean()), float(t.correlations.std(ddof=1)), t.greater, t.less]
-        for name, t in tests.items()
+    rankings = [
+        Ranking(
+            test.correlations.tolist(),
+            name,
+            float(test.correlations.mean()),
+            float(test.correlations.std(ddof=1)),
+            test.greater,
+            test.less,
+        )
+        for name, test in tests.items()
     ]
     data = {
         "exact": exact,
         "readings": readings,
-        "correlations": {name: test.correlations for name, test in tests.items()},
-        "null": np.quantile(tests[AFTER].null, [FALSE_ALARM, 1 - FALSE_ALARM]),
+        "rankings": rankings,
+        "null": np.quantile(attention.null, [FALSE_ALARM, 1 - FALSE_ALARM]),
     }
     takeaway = (
         f"What a trained network's predictions reveal ranks pairs of sites as mutual information does (mean rank "
-        f"correlation {tests[PREDICTIONS].correlations.mean():.2f}); its attention does so at "
-        f"{tests[AFTER].correlations.mean():.2f}, before training at {tests[BEFORE].correlations.mean():.2f}."
+        f"correlation {predictions.correlations.mean():.2f}); its attention does so at "
+        f"{attention.correlations.mean():.2f}, before training at {raw[ATTENTION].correlations.mean():.2f}."
     )
-    return Findings(checks, Table(columns, rows), data, takeaway)
+    return Findings(checks, Table.of(rankings), data, takeaway)
 
 
-BEFORE, AFTER, PREDICTIONS = "attention, untrained", "attention, trained", "revealed by predictions"
-
-
-def read(law: JointLaw, learning: Learning, seed: int) -> Reading:
-    """Train a Transformer on a law and read its attention before and after."""
+def read(law: JointLaw, learning: Learning, seed: int) -> tuple[Reading, Reading]:
+    """Train a Transformer on a law; what it attends to and predicts before and after."""
     from simulators.gmlm.attention import mean_attention
     from simulators.gmlm.induced import induced_conditionals
     from simulators.gmlm.transformer import Transformer
 
     network = new_network(law, learning, seed)
     assert isinstance(network, Transformer)  # what `Learning` builds here
-    before = mean_attention(network, law).mean(axis=1)
+    before = Reading(mean_attention(network, law).mean(axis=1), untrained(law, learning, seed))
     train_network(network, law, uniform_ratio(law.sites), learning, seed)
-    return Reading(before, mean_attention(network, law).mean(axis=1), induced_conditionals(network))
+    return before, Reading(mean_attention(network, law).mean(axis=1), induced_conditionals(network))
+
+
+def _size_check(readings: Mapping[str, list[Array]], exact: list[Array]) -> Check:
+    """What is revealed has the size of the mutual information: 1 is the error of revealing nothing anywhere."""
+
+    def errors(found: list[Array]) -> Array:
+        return np.array([np.abs(a - b).sum() / b.sum() for a, b in zip(found, exact, strict=True)])
+
+    others = errors(exact[1:] + exact[:1]) >= 1
+    return Check.at_most(
+        "what a network's predictions reveal: its error over all pairs, as a share of the mutual information",
+        errors(readings[PREDICTIONS]),
+        1.0,
+        detail=f"every model; 1 if nothing is revealed. The dependence of another model is rejected for "
+        f"{int(others.sum())} of {len(others)}",
+    ).against("predictions before training", float((errors(readings[f"{PREDICTIONS}, {UNTRAINED}"]) > 1).mean()))
 
 
 def _test_check(name: str, test: PermutationTest) -> Check:
@@ -150,49 +189,44 @@ def draw_pairs(data: Mapping[str, Any]) -> Figure:
     """Attention and revealed information against mutual information, pair by pair."""
     exact = np.array(data["exact"])
     upper = np.triu_indices(exact.shape[1], 1)
-    with style():
-        figure, panels = new_figure(1, 3, width=12.6, height=3.8)
-        for axes, name in zip(panels, (BEFORE, AFTER, PREDICTIONS), strict=True):
-            for index, (found, truth) in enumerate(zip(np.array(data["readings"][name]), exact, strict=True)):
-                axes.plot(
-                    truth[upper],
-                    found[upper],
-                    MARKERS[index % 8],
-                    color=COLOURS[index % 8],
-                    alpha=0.7,
-                    label=f"model {index + 1}" if index < 8 else None,
-                )
-            mean = np.mean(data["correlations"][name])
-            axes.set(xlabel="I($x_i$; $x_j$ | rest), exact (nats)", title=f"{name}: {mean:.2f}")
-            if name == PREDICTIONS:
-                axes.plot([0, exact.max()], [0, exact.max()], "--", color="0.3", label="predicted: equal")
-                axes.set_ylabel("E KL when $x_j$ is revealed (nats)")
-            else:
-                axes.set_ylabel("attention, both directions (mean)")
-        panels[2].legend(fontsize=7)
-        headline(
-            figure,
-            "Dependence of pairs of sites, as read from the network and exactly; mean rank correlation of each reading",
-        )
+    figure, panels = new_figure(1, 3, width=12.6, height=4.1)
+    means = {row["reading"]: row["mean"] for row in data["rankings"]}
+    names = (f"{ATTENTION}, {UNTRAINED}", f"{ATTENTION}, {TRAINED}", PREDICTIONS)
+    for axes, name in zip(panels, names, strict=True):
+        for index, (found, truth) in enumerate(zip(data["readings"][name], exact, strict=True)):
+            marks(axes, truth[upper], np.array(found)[upper], index, f"model {index + 1}", hollow=index % 2 == 1)
+        axes.set(xlabel="I($x_i$; $x_j$ | rest), exact (nats)", title=f"{name}: {means[name]:.2f}")
+        axes.set_ylabel("attention, both directions (mean)")
+    line(panels[2], [0, exact.max()], [0, exact.max()], 0, "predicted: equal", "--")
+    panels[2].set_ylabel("E KL when $x_j$ is revealed (nats)")
+    one_scale(panels[:2], "y")
+    figure.legend(*panels[2].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    headline(
+        figure,
+        f"Mean rank correlation with the exact dependence of pairs: attention {means[names[0]]:.2f} before training, "
+        f"{means[names[1]]:.2f} after it; what predictions reveal {means[names[2]]:.2f}",
+    )
     return figure
 
 
 def draw_correlations(data: Mapping[str, Any]) -> Figure:
     """Rank correlations of every reading, with what unrelated matrices give."""
-    with style():
-        figure, (axes,) = new_figure(width=6.4, height=3.4)
-        for index, values in enumerate(data["correlations"].values()):
-            axes.plot(values, [index] * len(values), MARKERS[0], color=COLOURS[2], alpha=0.5)
-            axes.plot([np.mean(values)], [index], "|", color=COLOURS[0], markersize=16, markeredgewidth=2)
-        axes.plot([], [], MARKERS[0], color=COLOURS[2], alpha=0.5, label="one model and network")
-        axes.plot([], [], "|", color=COLOURS[0], markersize=10, markeredgewidth=2, label="mean")
-        axes.axvspan(*data["null"], color="0.85", zorder=0, label="98% of means if unrelated")
-        axes.set_yticks(range(len(data["correlations"])), list(data["correlations"]))
-        axes.set(xlabel="rank correlation with I($x_i$; $x_j$ | rest)", xlim=(-1.02, 1.02))
-        axes.set_ylim(len(data["correlations"]) - 0.5, -0.5)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        means = ", ".join(f"{name} {np.mean(values):.2f}" for name, values in data["correlations"].items())
-        headline(figure, f"Rank correlation with exact dependence: {means}")
+    rows = data["rankings"]
+    figure, (axes,) = new_figure(width=6.4, height=3.6)
+    for place, row in enumerate(rows):
+        marks(axes, row["correlations"], [place] * len(row["correlations"]), 2, "one network" if place == 0 else None)
+    means = [row["mean"] for row in rows]
+    axes.plot(means, range(len(rows)), "|", color=COLOURS[0], markersize=16, label="mean")
+    axes.axvspan(*data["null"], color="0.85", zorder=0, label="98% of means if unrelated")
+    axes.set_yticks(range(len(rows)), [row["reading"].replace(", ", ",\n").replace(" by ", " by\n") for row in rows])
+    axes.set(xlabel="rank correlation with I($x_i$; $x_j$ | rest)", xlim=(-1.02, 1.02), ylim=(len(rows) - 0.5, -0.5))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    beyond = [row["reading"] for row in rows if row["mean"] > data["null"][1]]
+    headline(
+        figure,
+        f"{len(beyond)} of {len(rows)} readings rank pairs as exact dependence does, beyond chance: "
+        f"{'; '.join(beyond) or 'none'}",
+    )
     return figure
 
 

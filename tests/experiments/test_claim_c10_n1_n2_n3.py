@@ -116,14 +116,12 @@ def test_n1_finds_networks_that_get_worse(monkeypatch: pytest.MonkeyPatch) -> No
 def test_n1_ranks_the_mask_laws_by_mean_and_on_every_data_set() -> None:
     errors = {"a": (0.3, 0.1, 0.8), "b": (0.2, 0.2, 0.2)}
     rows = [
-        {"masks": name, "samples": 10, "seed": seed, "decoded": value}
-        for name, values in errors.items()
-        for seed, value in enumerate(values)
+        n1.Network(10, name, seed, value, 0.0) for name, values in errors.items() for seed, value in enumerate(values)
     ]
     first, second = n1._ranking(rows, 10, "decoded")
-    assert (first["masks"], first["mean"], first["error"]) == ("b", pytest.approx(0.2), pytest.approx(0.0))
-    assert (first["rank"], first["best"], first["worst"]) == (pytest.approx(4 / 3), 1, 2)
-    assert second["error"] == pytest.approx(np.std(errors["a"], ddof=1) / np.sqrt(3))
+    assert (first.masks, first.mean, first.error) == ("b", pytest.approx(0.2), pytest.approx(0.0))
+    assert (first.rank, first.best, first.worst) == (pytest.approx(4 / 3), 1, 2)
+    assert second.error == pytest.approx(np.std(errors["a"], ddof=1) / np.sqrt(3))
 
 
 def test_n2_finds_bounds_that_are_too_small(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,12 @@ SMALL = {"sites": 5, "seeds": 3, "draws": 400}
 def reading(sign: float, model: JointLaw | None = None) -> object:
     """A stand-in for `read`: attention is noise plus ``sign`` times what it should follow."""
 
-    def read(law: JointLaw, learning: object, seed: int) -> n6.Reading:
-        noise = np.random.default_rng(seed).uniform(size=(2, law.sites, law.sites))
+    def read(law: JointLaw, learning: object, seed: int) -> tuple[n6.Reading, n6.Reading]:
+        generator = np.random.default_rng(seed)
+        noise = generator.uniform(size=(2, law.sites, law.sites))
         follows = sign * conditional_mutual_information(law)
-        return n6.Reading(noise, 0.002 * noise + follows, TableConditionals(law if model is None else model))
+        before = n6.Reading(noise, TableConditionals(random_law(law.sites, 2, generator)))
+        return before, n6.Reading(0.002 * noise + follows, TableConditionals(law if model is None else model))
 
     return read
 
@@ -39,7 +41,15 @@ def test_holds_and_draws_every_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     record = compute(n6.CLAIM, build(n6.Parameters, values=SMALL), 0, "quick")
     assert record["verdict"] == "holds", record["checks"]
     assert len(draw(n6.CLAIM, record, ("svg",))) == len(n6.CLAIM.figures)
-    assert set(record["data"]["correlations"]) == {n6.BEFORE, n6.AFTER, "layer 1", "layer 2", n6.PREDICTIONS}
+    attention = [f"{n6.ATTENTION}, {when}" for when in (n6.UNTRAINED, n6.TRAINED)]
+    assert [row["reading"] for row in record["data"]["rankings"]] == [
+        *attention,
+        "layer 1",
+        "layer 2",
+        n6.PREDICTIONS,
+        f"{n6.PREDICTIONS}, {n6.UNTRAINED}",
+    ]
+    assert [check["power"] for check in record["checks"]] == [None, 1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(("sign", "verdict"), [(0.0, INCONCLUSIVE), (-1.0, VIOLATED)])
@@ -47,12 +57,14 @@ def test_attention_elsewhere_is_not_taken_for_a_success(
     monkeypatch: pytest.MonkeyPatch, sign: float, verdict: Verdict
 ) -> None:
     monkeypatch.setattr(n6, "read", reading(sign))
-    assert verdicts() == [HOLDS, HOLDS, verdict]
+    assert verdicts() == [HOLDS, HOLDS, verdict, HOLDS]
 
 
 def test_predictions_of_another_law_are_not_taken_for_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(n6, "read", reading(1.0, random_law(5, 2, np.random.default_rng(1))))
-    assert verdicts()[1] is not HOLDS
+    found = verdicts()
+    assert found[1] is not HOLDS
+    assert found[3] is VIOLATED
 
 
 def test_a_wrong_instrument_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +76,8 @@ def test_a_wrong_instrument_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_trained_transformer_is_read() -> None:
     law = random_ising(3, np.random.default_rng(0), 0.5)
-    found = n6.read(law, Learning(width=8, steps=20, batch=16), 0)
-    assert found.before.shape == found.after.shape == (1, 3, 3)
-    np.testing.assert_allclose(found.after.sum(axis=2), 1.0, atol=1e-6)
-    assert np.abs(found.after - found.before).max() > 1e-4
+    before, after = n6.read(law, Learning(width=8, steps=20, batch=16), 0)
+    assert before.attention.shape == after.attention.shape == (1, 3, 3)
+    np.testing.assert_allclose(after.attention.sum(axis=2), 1.0, atol=1e-6)
+    assert np.abs(after.attention - before.attention).max() > 1e-4
+    assert np.abs(after.model.leave_one_out() - before.model.leave_one_out()).max() > 1e-4

@@ -12,7 +12,7 @@ from experiments.records import compute, draw
 from tests.law_examples import with_noise
 from theory.conditionals import ConditionalModel, TableConditionals
 from theory.errors import InvalidInput
-from theory.laws import JointLaw, ising_on, named_graph, random_ising
+from theory.laws import JointLaw, ising_on, named_graph, product_law, random_ising
 from theory.masks import MaskLaw, k_uniform
 from theory.parallel_decoding import block_update_gap
 from theory.parameters import build
@@ -26,9 +26,15 @@ def noisy(law: JointLaw, masks: MaskLaw, learning: Learning, seed: int) -> Condi
     return with_noise(TableConditionals(law), seed, 4 / np.sqrt(learning.steps))
 
 
+def fair(law: JointLaw, *_: object) -> ConditionalModel:
+    """Conditionals that know nothing."""
+    return TableConditionals(product_law(np.full((law.sites, law.symbols), 1 / law.symbols)))
+
+
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(n7, "learn", noisy)
+    monkeypatch.setattr(n7, "untrained", fair)
 
 
 def verdicts(**changes: object) -> list[Verdict]:
@@ -40,6 +46,7 @@ def test_holds_and_draws_every_figure() -> None:
     record = compute(n7.CLAIM, build(n7.Parameters, values=SMALL), 0, "quick")
     assert record["verdict"] == "holds", record["checks"]
     assert len(draw(n7.CLAIM, record, ("svg",))) == len(n7.CLAIM.figures)
+    assert [check["power"] for check in record["checks"]] == [None, None, None, 1.0, 1.0, None, 1.0]
     floors = {row["target"]: row["floor"] for row in record["data"]["kernels"]}
     assert floors.pop("random product kernel") == pytest.approx(0.0, abs=1e-12)
     assert all(floor > 0.01 for floor in floors.values())
@@ -69,13 +76,18 @@ def test_training_that_leads_away_is_found(monkeypatch: pytest.MonkeyPatch) -> N
         return noisy(law, masks, Learning(steps=9000 // learning.steps), seed)
 
     monkeypatch.setattr(n7, "learn", worse)
-    assert verdicts()[:4] == [HOLDS, HOLDS, HOLDS, VIOLATED]
+    assert verdicts()[:6] == [HOLDS] * 5 + [VIOLATED]
 
 
 def test_networks_that_do_not_know_their_coupling_are_not_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     one = ising_on(named_graph("cycle", 3), 0.75, 0.1)
     monkeypatch.setattr(n7, "learn", lambda law, *rest: noisy(one if law.sites == 3 else law, *rest))
-    assert verdicts()[4] is not HOLDS
+    assert verdicts()[6] is not HOLDS
+
+
+def test_networks_that_do_not_look_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(n7, "learn", fair)
+    assert verdicts()[:5] == [HOLDS, HOLDS, HOLDS, VIOLATED, VIOLATED]
 
 
 def test_one_length_of_training_is_refused() -> None:

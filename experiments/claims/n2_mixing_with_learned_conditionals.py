@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.figures import headline, line, logarithmic, marks, name_ends, new_figure
 from experiments.learned import Learning, learn, untrained
 from theory.bounds.perturbation import divergence_of_runs_bound, stationary_distance_bound
 from theory.chains import DenseOperator, mixing_time, stationary_law
@@ -31,6 +31,9 @@ ROUNDING = 1e-9
 
 UNTRAINED = "the same network before training, held to the bounds of the trained one"
 
+SMALLEST_DRAWN = 1e-4
+"""Total variations up to this are drawn as zero."""
+
 SHARE = 0.5
 """Of networks and samplers at least, for which the untrained network must be told from the trained one."""
 
@@ -50,104 +53,132 @@ class Parameters:
     steps: int = parameter(1000, "training steps on fresh samples of 128 sequences", full=2000, minimum=1)
 
 
+@dataclass(frozen=True)
+class Run:
+    """One network in one sampler, from the worst start, in total variation.
+
+    ``curve`` is the distance to p after every number of steps, ``gap`` its distance from the exact curve and ``bound``
+    the bound on that; ``plateau`` is where the chain settles, with its bound, and ``mixing`` its mixing time (steps).
+    ``raw`` tells of the untrained network at which steps it leaves the bound, ``raw_plateau`` where it settles.
+    """
+
+    network: int
+    sampler: str
+    curve: list[float]
+    gap: list[float]
+    bound: list[float]
+    plateau: float
+    plateau_bound: float
+    mixing: float
+    raw: list[bool]
+    raw_plateau: float
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One sampler with exact conditionals, and with those of all networks, for the reader."""
+
+    curve: list[float]
+    name: str = heading("sampler")
+    plateau: float = heading("plateau, exact")
+    learned: float = heading("plateau, learned (mean)")
+    spread: float = heading("s.d. over networks")
+    mixing: float = heading("t_mix exact")
+    learned_mixing: float = heading("t_mix learned")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     law = random_ising(parameters.sites, np.random.default_rng([seed, 1]), parameters.scale)
-    times = list(range(parameters.last + 1))
+    times, passes = list(range(parameters.last + 1)), list(range(1, parameters.sites + 1))
     exact_model = TableConditionals(law)
     exact = _chains(exact_model, parameters)
-    passes = list(range(1, parameters.sites + 1))
     curves = {name: _curve(chain, law, times) for name, chain in exact.items()}
-    plateaus = {name: _plateau(chain, law) for name, chain in exact.items()}
-    predicted = [total_variation(_mask_predict(exact_model, count), law.probabilities) for count in passes]
     learning = Learning(parameters.network, parameters.width, parameters.layers, parameters.steps, batch=128)
-    networks: list[dict[str, Any]] = []
+    runs: list[Run] = []
+    predicted = [_mask_predict(exact_model, law, count) for count in passes]
+    decoded = []
     for index in range(parameters.seeds):
         progress(index / parameters.seeds, f"network {index + 1} of {parameters.seeds}")
         model = learn(law, uniform_ratio(law.sites), learning, 1000 * seed + index)
-        learned = _chains(model, parameters)
-        networks.append(
-            {
-                "curves": {name: _curve(chain, law, times) for name, chain in learned.items()},
-                "bounds": {name: divergence_of_runs_bound(exact[name], learned[name], times) for name in exact},
-                "plateaus": {name: _plateau(chain, law) for name, chain in learned.items()},
-                "plateau_bounds": {name: _plateau_bound(learned[name], law) for name in exact},
-                "mixing": {name: mixing_time(chain).steps for name, chain in learned.items()},
-                "mask_predict": [total_variation(_mask_predict(model, n), law.probabilities) for n in passes],
-            }
+        before = _chains(untrained(law, learning, 1000 * seed + index), parameters)
+        decoded.append([_mask_predict(model, law, count) for count in passes])
+        for name, chain in _chains(model, parameters).items():
+            curve = _curve(chain, law, times)
+            bound = divergence_of_runs_bound(exact[name], chain, times)
+            runs.append(
+                Run(
+                    index,
+                    name,
+                    curve.tolist(),
+                    np.abs(curve - curves[name]).tolist(),
+                    bound.tolist(),
+                    plateau=_plateau(chain, law),
+                    plateau_bound=_plateau_bound(chain, law),
+                    mixing=mixing_time(chain).steps,
+                    raw=(np.abs(_curve(before[name], law, times) - curves[name]) > bound).tolist(),
+                    raw_plateau=_plateau(before[name], law),
+                )
+            )
+    samplers = []
+    for name, chain in exact.items():
+        own = columns([run for run in runs if run.sampler == name])
+        samplers.append(
+            Sampler(
+                curves[name].tolist(),
+                name,
+                _plateau(chain, law),
+                float(own["plateau"].mean()),
+                float(own["plateau"].std(ddof=1)),
+                mixing_time(chain).steps,
+                float(own["mixing"].mean()),
+            )
         )
-    names = list(exact)
-    raw = [_chains(untrained(law, learning, 1000 * seed + index), parameters) for index in range(parameters.seeds)]
-    beyond = [
-        [[np.abs(_curve(chains[name], law, times) - curves[name])[1:] > n["bounds"][name][1:] for name in names]]
-        for chains, n in zip(raw, networks, strict=True)
-    ]
-    far = [
-        [_plateau(chains[name], law) > n["plateau_bounds"][name] for name in names]
-        for chains, n in zip(raw, networks, strict=True)
-    ]
-    gibbs = [name for name in names if "Gibbs" in name]
+    r = columns(runs)
     checks = [
         Check.equal(
             "exact conditionals: distance of the stationary law of k-Gibbs to p",
-            [plateaus[name] for name in gibbs],
+            [sampler.plateau for sampler in samplers if "Gibbs" in sampler.name],
             0.0,
             ROUNDING,
             "stationary law computed from the matrix",
         ).by_algebra(),
         Check.at_most(
             "|learned curve - exact curve| is at most max_x TV(Q(x,·), P(x,·)) Σ_{s<t} δ(P^s)",
-            [[np.abs(n["curves"][name] - curves[name])[1:] for name in names] for n in networks],
-            [[n["bounds"][name][1:] for name in names] for n in networks],
+            r["gap"][:, 1:],
+            r["bound"][:, 1:],
             ROUNDING,
             "every network, sampler and step t ≥ 1, worst start",
             trivial=1.0,
-        ).against(UNTRAINED, float(np.mean(beyond))),
+        ).against(UNTRAINED, float(r["raw"][:, 1:].mean())),
         Check.at_most(
             "distance of each learned chain's stationary law to p is at most t TV(pQ, p) / (1 - δ(Q^t))",
-            [[n["plateaus"][name] for name in names] for n in networks],
-            [[n["plateau_bounds"][name] for name in names] for n in networks],
+            r["plateau"],
+            r["plateau_bound"],
             ROUNDING,
             "every network and sampler; what parallel samplers lose with exact conditionals is in TV(pQ, p) as well",
             trivial=1.0,
-        ).against(UNTRAINED, float(np.mean(far))),
+        ).against(UNTRAINED, float((r["raw_plateau"] > r["plateau_bound"]).mean())),
         Check.at_least(
             "the untrained network is rejected: samplers whose curve leaves the trained network's bound at some step",
-            np.mean([[rejected.any() for rejected in network[0]] for network in beyond]),
+            r["raw"][:, 1:].any(axis=1).mean(),
             SHARE,
             0.0,
             "share of networks and samplers",
         ),
     ]
-    columns = [
-        "sampler",
-        "plateau, exact",
-        "plateau, learned (mean)",
-        "s.d. over networks",
-        "t_mix exact",
-        "t_mix learned",
-    ]
-    rows = []
-    for name in names:
-        values = np.array([n["plateaus"][name] for n in networks])
-        spread = float(values.std(ddof=1))
-        mixing = [n["mixing"][name] for n in networks]
-        rows.append(
-            [name, plateaus[name], float(values.mean()), spread, mixing_time(exact[name]).steps, float(np.mean(mixing))]
-        )
     data = {
         "times": times,
-        "exact": curves,
-        "networks": [{"curves": n["curves"], "mask_predict": n["mask_predict"]} for n in networks],
-        "bounds": networks[0]["bounds"],
-        "mask_predict": predicted,
+        "samplers": samplers,
+        "runs": runs,
         "passes": passes,
+        "mask_predict": predicted,
+        "mask_predict_learned": decoded,
     }
-    ends = {name: float(np.mean([n["plateaus"][name] for n in networks])) for name in names}
     takeaway = "Learned chains level off at a distance from p of " + ", ".join(
-        f"{ends[name]:.2g} ({name}; {plateaus[name]:.2g} with exact conditionals)" for name in names
+        f"{row.learned:.2g} ({row.name}; {row.plateau:.2g} with exact conditionals)" for row in samplers
     )
-    return Findings(checks, Table(columns, rows), data, takeaway + ".")
+    return Findings(checks, Table.of(samplers), data, takeaway + ".")
 
 
 def _chains(model: ConditionalModel, parameters: Parameters) -> dict[str, DenseOperator]:
@@ -179,65 +210,58 @@ def _plateau_bound(chain: DenseOperator, law: JointLaw) -> float:
     return stationary_distance_bound(chain, total_variation(chain.propagate(law.probabilities), law.probabilities))
 
 
-def _mask_predict(model: ConditionalModel, passes: int) -> Array:
-    """Output law after that many passes; floor(N (T - t) / T) tokens are masked again after pass t."""
+def _mask_predict(model: ConditionalModel, law: JointLaw, passes: int) -> float:
+    """TV of the output law to p after that many passes; floor(N (T - t) / T) tokens are masked again after pass t."""
     sizes = [model.sites * (passes - done) // passes for done in range(1, passes)]
-    return mask_predict(model, [size for size in sizes if size])
+    return total_variation(mask_predict(model, [size for size in sizes if size]), law.probabilities)
 
 
 def draw_curves(data: Mapping[str, Any]) -> Figure:
     """Distance to the data law against sampling steps."""
-    with style():
-        figure, (left, right) = new_figure(1, 2, width=9.6, height=4.2)
-        for index, (name, exact) in enumerate(data["exact"].items()):
-            left.plot(data["times"], exact, "-", color=COLOURS[index], label=f"{name}, exact")
-            for number, network in enumerate(data["networks"]):
-                label = f"{name}, learned" if number == 0 else None
-                left.plot(
-                    data["times"][::4],
-                    network["curves"][name][::4],
-                    MARKERS[index],
-                    color=COLOURS[index],
-                    alpha=0.5,
-                    label=label,
-                )
-        left.set(yscale="log", xlabel="sampling steps t", ylabel="TV to p, worst start", ylim=(1e-4, 1.5))
-        right.plot(data["passes"], data["mask_predict"], "-", color=COLOURS[0], label="exact conditionals")
-        for number, network in enumerate(data["networks"]):
-            label = "learned, one mark for each network" if number == 0 else None
-            right.plot(data["passes"], network["mask_predict"], MARKERS[1], color=COLOURS[1], alpha=0.6, label=label)
-        right.set(xlabel="passes T of mask-predict", ylabel="TV of the output law to p", ylim=(0, None))
-        right.set_xticks(data["passes"])
-        figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
-        right.legend()
-        ends = {name: np.mean([network["curves"][name][-1] for network in data["networks"]]) for name in data["exact"]}
-        shown = ", ".join(f"{distance:.2g} ({name})" for name, distance in ends.items())
-        headline(
-            figure,
-            f"TV of learned chains to p after {data['times'][-1]} steps: {shown}",
-        )
+    figure, (left, right) = new_figure(1, 2, width=9.6, height=4.2)
+    every = slice(None, None, 4)
+    times = data["times"]
+    runs = columns(data["runs"])
+    drawn = logarithmic(left, runs["curve"], columns(data["samplers"])["curve"], floor=SMALLEST_DRAWN)
+    for index, row in enumerate(data["samplers"]):
+        line(left, times, drawn(row["curve"]), index, f"{row['name']}, exact")
+        own = runs["curve"][runs["sampler"] == row["name"]][:, every]
+        marks(left, np.tile(times[every], len(own)), drawn(own.ravel()), index, f"{row['name']}, learned")
+    left.set(xlabel="sampling steps t", ylabel="TV to p, worst start")
+    line(right, data["passes"], data["mask_predict"], 0, "exact conditionals")
+    learned = np.array(data["mask_predict_learned"])
+    marks(right, np.tile(data["passes"], len(learned)), learned.ravel(), 1, "learned, one mark for each network")
+    right.set(xlabel="passes T of mask-predict", ylabel="TV of the output law to p", ylim=(0, None))
+    right.set_xticks(data["passes"])
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=7)
+    right.legend()
+    ends = []
+    for row in data["samplers"]:
+        reached = runs["curve"][runs["sampler"] == row["name"]][:, -1].mean()
+        ends.append(f"{reached:.2g} ({row['name']}; exact {row['curve'][-1]:.2g})")
+    headline(figure, f"TV of learned chains to p after {times[-1]} steps: {', '.join(ends)}")
     return figure
 
 
 def draw_bound(data: Mapping[str, Any]) -> Figure:
     """Distance between learned and exact curves of the first network, and its bound."""
-    with style():
-        figure, (axes,) = new_figure(width=5.2, height=3.6)
-        for index, (name, exact) in enumerate(data["exact"].items()):
-            difference = np.abs(np.array(data["networks"][0]["curves"][name]) - np.array(exact))
-            axes.plot(data["times"][1::4], difference[1::4], MARKERS[index], color=COLOURS[index], label=name)
-            axes.plot(data["times"][1:], data["bounds"][name][1:], "-", color=COLOURS[index])
-        axes.plot([], [], "-", color="0.4", label="bound")
-        axes.set(yscale="log", xlabel="sampling steps t", ylabel="|learned curve - exact curve| (TV)")
-        axes.set_ylim(bottom=1e-5)
-        axes.legend()
-        tight = max(
-            np.max(
-                np.abs(np.array(data["networks"][0]["curves"][name]) - np.array(exact))[1:] / data["bounds"][name][1:]
-            )
-            for name, exact in data["exact"].items()
-        )
-        headline(figure, f"Learned and exact curves differ by at most {tight:.2g} of the bound")
+    runs = select(data["runs"], network=0)
+    figure, (axes,) = new_figure(width=5.6, height=3.8)
+    times = data["times"]
+    ends = {}
+    for index, run in enumerate(runs):
+        marks(axes, times[1::4], run["gap"][1::4], index)
+        line(axes, times[1:], run["bound"][1:], index)
+        ends[run["sampler"].removeprefix("independent ")] = (index, run["bound"][-1])
+    axes.set(yscale="log", xlabel="sampling steps t", ylabel="|learned curve - exact curve| (TV)")
+    axes.axhspan(1.0, axes.get_ylim()[1], color="0.9", zorder=0)
+    name_ends(axes, ends)
+    tight = max(np.max(np.array(run["gap"][1:]) / run["bound"][1:]) for run in runs)
+    headline(
+        figure,
+        f"Learned and exact curves differ by at most {tight:.2g} of the bound (marks measured, lines bounds; 1 says "
+        "nothing)",
+    )
     return figure
 
 

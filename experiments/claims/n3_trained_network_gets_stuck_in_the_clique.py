@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.figures import headline, line, marks, new_figure, readable
 from experiments.learned import Learning, learn, mean_interval, untrained
 from theory.bounds import escape_probability_bound, redraw_probability
 from theory.chains import DenseOperator, expected_escape_times, expected_hitting_times
@@ -32,6 +32,8 @@ ROUNDING = 1e-9
 LEVEL = 0.99
 """Confidence level of the intervals over networks."""
 
+UNTRAINED = "the same networks before training"
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -48,44 +50,96 @@ class Parameters:
     steps: int = parameter(1000, "training steps on fresh samples of 128 sequences", full=1500, minimum=1)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """One conditional model: chance to leave the wrong mode in a step (from typical states, and the worst), and steps.
+
+    ``parallel_error`` and ``gibbs_error`` are the largest TV between rows of its kernels and the exact ones.
+    """
+
+    escape: float
+    worst_escape: float
+    escape_time: float
+    arrival: float
+    parallel_error: float
+    gibbs_error: float
+
+
+@dataclass(frozen=True)
+class Network(Measured):
+    """One network at one coupling, with the bound and the chance to redraw at that coupling; ``raw``: untrained."""
+
+    coupling: float
+    bound: float
+    redraw: float
+    raw_escape: float
+    raw_arrival: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One coupling, for the reader; means of escapes are geometric."""
+
+    coupling: float = heading("J")
+    escape: float = heading("escape per step, exact")
+    learned_escape: float = heading("learned (geometric mean)")
+    bound: float = heading("bound")
+    escape_time: float = heading("steps to leave, exact")
+    learned_time: float = heading("learned (geometric mean)")
+    arrival: float = heading("k-Gibbs steps to the right mode, exact")
+    learned_arrival: float = heading("learned (mean)")
+    slowest: float = heading("1 / c")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
-    if parameters.clique > parameters.sites:
-        raise InvalidInput("clique", parameters.clique, f"a clique has at most N = {parameters.sites} sites")
+    clique = parameters.clique
+    if clique > parameters.sites:
+        raise InvalidInput("clique", clique, f"a clique has at most N = {parameters.sites} sites")
     learning = Learning(parameters.network, parameters.width, parameters.layers, parameters.steps, batch=128)
-    rows = []
+    rows: list[Row] = []
+    networks: list[Network] = []
     for place, coupling in enumerate(parameters.couplings):
         if coupling <= parameters.field:
             raise InvalidInput("couplings", coupling, f"must be above the field, {parameters.field:g}")
-        law = strong_clique(parameters.sites, parameters.clique, coupling, parameters.field)
-        exact = _Chains(TableConditionals(law), law, parameters.clique)
-        row: dict[str, Any] = {
-            "coupling": coupling,
-            "bound": escape_probability_bound(parameters.clique, coupling, parameters.field),
-            "redraw": redraw_probability(
-                law.sites, parameters.clique, parameters.clique, float(law.probabilities[exact.right].sum())
-            ),
-            "exact": exact.measure(),
-            "learned": [],
-            "untrained": [],
-        }
+        law = strong_clique(parameters.sites, clique, coupling, parameters.field)
+        exact = _Chains(TableConditionals(law), law, clique)
+        bound = escape_probability_bound(clique, coupling, parameters.field)
+        redraw = redraw_probability(law.sites, clique, clique, float(law.probabilities[exact.right].sum()))
+        found = []
         for index in range(parameters.seeds):
             done = (place + index / parameters.seeds) / len(parameters.couplings)
             progress(done, f"J = {coupling:g}, network {index + 1} of {parameters.seeds}")
             model = learn(law, uniform_ratio(law.sites), learning, 1000 * seed + index)
-            learned = _Chains(model, law, parameters.clique)
-            row["learned"].append(learned.measure() | learned.errors(exact))
-            raw = _Chains(untrained(law, learning, 1000 * seed + index), law, parameters.clique)
-            row["untrained"].append(raw.measure())
-        rows.append(row)
-    table = _table(rows)
-    last = dict(zip(table.columns, table.rows[-1], strict=True))
+            raw = _Chains(untrained(law, learning, 1000 * seed + index), law, clique).measure(exact)
+            own = _Chains(model, law, clique).measure(exact)
+            found.append(
+                Network(
+                    **vars(own),
+                    coupling=coupling,
+                    bound=bound,
+                    redraw=redraw,
+                    raw_escape=raw.escape,
+                    raw_arrival=raw.arrival,
+                )
+            )
+        networks += found
+        rows.append(_row(coupling, bound, redraw, exact.measure(exact), found))
+    last = rows[-1]
     takeaway = (
-        f"At J = {last['J']:g} trained networks stay in the wrong mode for {table.rows[-1][5]:.2g} steps of parallel "
-        f"decoding (exact: {table.rows[-1][4]:.2g}), while their k-Gibbs reaches the right one in "
-        f"{table.rows[-1][7]:.2g} (exact: {table.rows[-1][6]:.2g})."
+        f"At J = {last.coupling:g} trained networks stay in the wrong mode for {readable(last.learned_time)} steps of "
+        f"parallel decoding (exact: {readable(last.escape_time)}), while their k-Gibbs reaches the right one in "
+        f"{last.learned_arrival:.2g} (exact: {last.arrival:.2g})."
     )
-    return Findings(_checks(rows), table, {"rows": rows, "clique": parameters.clique}, takeaway)
+    data = {"rows": rows, "networks": networks, "clique": clique}
+    return Findings(_checks(networks), Table.of(rows), data, takeaway)
+
+
+def _row(coupling: float, bound: float, redraw: float, exact: Measured, found: Sequence[Network]) -> Row:
+    c = columns(found)
+    escape, time = (float(np.exp(np.log(c[name]).mean())) for name in ("escape", "escape_time"))
+    learned = float(c["arrival"].mean())
+    return Row(coupling, exact.escape, escape, bound, exact.escape_time, time, exact.arrival, learned, 1 / redraw)
 
 
 class _Chains:
@@ -98,134 +152,84 @@ class _Chains:
         self.parallel = DenseOperator(independent_parallel(model).to_dense())
         self.gibbs = DenseOperator(block_gibbs(model, k_uniform(law.sites, clique)).to_dense())
 
-    def measure(self) -> dict[str, float]:
-        """Escape of independent parallel and arrival of k-Gibbs."""
+    def measure(self, exact: _Chains) -> Measured:
+        """Escape of independent parallel, arrival of k-Gibbs, and how far both kernels are from the exact ones."""
         # Summed over the states outside, not 1 minus the sum inside: small probabilities keep their digits.
         escapes = self.parallel.matrix[:, ~self.wrong].sum(axis=1)
-        return {
-            "escape": float(self.typical @ escapes),
-            "worst_escape": float(escapes[self.wrong].max()),
-            "escape_time": float(self.typical @ expected_escape_times(self.parallel, self.wrong).times),
-            "arrival": expected_hitting_times(self.gibbs, self.right).worst,
-        }
+        parallel, gibbs = (
+            0.5 * np.abs(own.matrix - true.matrix).sum(axis=1)
+            for own, true in ((self.parallel, exact.parallel), (self.gibbs, exact.gibbs))
+        )
+        return Measured(
+            escape=float(self.typical @ escapes),
+            worst_escape=float(escapes[self.wrong].max()),
+            escape_time=float(self.typical @ expected_escape_times(self.parallel, self.wrong).times),
+            arrival=expected_hitting_times(self.gibbs, self.right).worst,
+            parallel_error=float(parallel[self.wrong].max()),
+            gibbs_error=float(gibbs.max()),
+        )
 
-    def errors(self, exact: _Chains) -> dict[str, float]:
-        """max_x TV between the rows of this model's kernels and the exact ones."""
-        parallel = 0.5 * np.abs(self.parallel.matrix - exact.parallel.matrix).sum(axis=1)
-        gibbs = 0.5 * np.abs(self.gibbs.matrix - exact.gibbs.matrix).sum(axis=1)
-        return {"parallel_error": float(parallel[self.wrong].max()), "gibbs_error": float(gibbs.max())}
 
-
-def _checks(rows: list[dict[str, Any]]) -> list[Check]:
-    learned = [(row, network) for row in rows for network in row["learned"]]
-    chances = np.array([row["redraw"] - network["gibbs_error"] for row, network in learned])
+def _checks(networks: Sequence[Network]) -> list[Check]:
+    c = columns(networks)
+    chances = c["redraw"] - c["gibbs_error"]
     slowest = np.where(chances > 0, 1 / np.where(chances > 0, chances, 1.0), np.inf)
     checks = [
         Check.at_most(
             "learned parallel decoding leaves the wrong mode in one step with probability at most bound + error",
-            [network["worst_escape"] for _, network in learned],
-            [row["bound"] + network["parallel_error"] for row, network in learned],
+            c["worst_escape"],
+            c["bound"] + c["parallel_error"],
             ROUNDING,
             "worst wrong-mode state of every network; error: largest TV between rows of the learned and exact kernel",
         ).by_algebra(),
         Check.at_most(
             "learned k-Gibbs, k = m: expected steps to the right mode are at most 1 / (c - error)",
-            [network["arrival"] for _, network in learned],
+            c["arrival"],
             slowest,
             ROUNDING * np.where(np.isfinite(slowest), slowest, 1.0),
             "worst start of every network; no limit where the error exceeds c",
-        ).against(
-            "the same networks before training",
-            float(np.mean([raw["arrival"] for row in rows for raw in row["untrained"]] > slowest)),
-        ),
+        ).against(UNTRAINED, float((c["raw_arrival"] > slowest).mean())),
     ]
-    for row in rows:
+    for coupling in dict.fromkeys(row.coupling for row in networks):
+        own = {name: values[c["coupling"] == coupling] for name, values in c.items()}
         checks.append(
             Check.interval_at_most(
-                f"J = {row['coupling']:g}: ln of the chance to leave the wrong mode in a step, from typical states",
-                mean_interval([np.log(network["escape"]) for network in row["learned"]], LEVEL),
-                float(np.log(row["bound"])),
+                f"J = {coupling:g}: ln of the chance to leave the wrong mode in a step, from typical states",
+                mean_interval(np.log(own["escape"]), LEVEL),
+                float(np.log(own["bound"][0])),
                 f"start x ~ p(· | wrong mode); Student's {LEVEL:.0%} interval over networks, against ln of the bound",
-            ).against(
-                "the same networks before training", np.mean([raw["escape"] > row["bound"] for raw in row["untrained"]])
-            )
+            ).against(UNTRAINED, float((own["raw_escape"] > own["bound"]).mean()))
         )
     return checks
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    columns = [
-        "J",
-        "escape per step, exact",
-        "learned (geometric mean)",
-        "bound",
-        "steps to leave, exact",
-        "learned (geometric mean)",
-        "k-Gibbs steps to the right mode, exact",
-        "learned (mean)",
-        "1 / c",
-    ]
-
-    def geometric(row: dict[str, Any], name: str) -> float:
-        return float(np.exp(np.mean([np.log(network[name]) for network in row["learned"]])))
-
-    return Table(
-        columns,
-        [
-            [
-                row["coupling"],
-                row["exact"]["escape"],
-                geometric(row, "escape"),
-                row["bound"],
-                row["exact"]["escape_time"],
-                geometric(row, "escape_time"),
-                row["exact"]["arrival"],
-                float(np.mean([network["arrival"] for network in row["learned"]])),
-                1 / row["redraw"],
-            ]
-            for row in rows
-        ],
-    )
-
-
 def draw_times(data: Mapping[str, Any]) -> Figure:
     """Steps until independent parallel leaves the wrong mode and k-Gibbs reaches the right one."""
-    rows = data["rows"]
-    x = [row["coupling"] for row in rows]
-    with style():
-        figure, (left, right) = new_figure(1, 2, width=9.2, height=4.3)
-        series = ((left, "escape", "bound"), (right, "escape_time", None), (right, "arrival", "redraw"))
-        for index, (axes, name, bound) in enumerate(series):
-            label = {
-                "escape": "independent parallel",
-                "escape_time": "independent parallel leaves",
-                "arrival": "k-Gibbs arrives",
-            }[name]
-            axes.plot(x, [r["exact"][name] for r in rows], "-", color=COLOURS[index], label=f"{label}, exact law")
-            for place, row in enumerate(rows):
-                axes.plot(
-                    [row["coupling"]] * len(row["learned"]),
-                    [network[name] for network in row["learned"]],
-                    MARKERS[index],
-                    color=COLOURS[index],
-                    alpha=0.6,
-                    label=f"{label}, learned (one mark for each network)" if place == 0 else None,
-                )
-            if bound is not None:
-                values = [row[bound] if bound == "bound" else 1 / row[bound] for row in rows]
-                axes.plot(x, values, "--", color=COLOURS[index], label="upper bound" if bound == "bound" else "1 / c")
-        left.set_ylabel("escape from the wrong mode per step")
-        right.set_ylabel("expected steps")
-        for axes in (left, right):
-            axes.set(yscale="log", xlabel=f"coupling J inside the clique of {data['clique']}")
-            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-        last = rows[-1]
-        slow, fast = (np.median([network[name] for network in last["learned"]]) for name in ("escape_time", "arrival"))
-        headline(
-            figure,
-            f"J = {last['coupling']:g}: trained networks stay in the wrong mode for {slow:.2g} steps of parallel "
-            f"decoding; k-Gibbs arrives at the right one in {fast:.2g}",
+    rows, networks = columns(data["rows"]), columns(data["networks"])
+    figure, (left, right) = new_figure(1, 2, width=9.2, height=4.3)
+    for index, (axes, name, label) in enumerate(
+        (
+            (left, "escape", "independent parallel"),
+            (right, "escape_time", "independent parallel leaves"),
+            (right, "arrival", "k-Gibbs arrives"),
         )
+    ):
+        line(axes, rows["coupling"], rows[name], index, f"{label}, exact law")
+        marks(axes, networks["coupling"], networks[name], index, f"{label}, learned (one mark for each network)")
+    line(left, rows["coupling"], rows["bound"], 0, "upper bound", "--")
+    line(right, rows["coupling"], rows["slowest"], 2, "1 / c", "--")
+    left.set_ylabel("escape from the wrong mode per step")
+    right.set_ylabel("expected steps")
+    for axes in (left, right):
+        axes.set(yscale="log", xlabel=f"coupling J inside the clique of {data['clique']}", xticks=rows["coupling"])
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    last = columns(select(data["networks"], coupling=rows["coupling"][-1]))
+    headline(
+        figure,
+        f"J = {rows['coupling'][-1]:g}: trained networks stay in the wrong mode for "
+        f"{readable(np.median(last['escape_time']))} steps of parallel decoding; k-Gibbs arrives at the right one in "
+        f"{np.median(last['arrival']):.2g}",
+    )
     return figure
 
 

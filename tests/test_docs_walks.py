@@ -45,8 +45,8 @@ def test_a_page_shows_what_is_seen(
     capsys: pytest.CaptureFixture[str],
     quick_compilation: None,
 ) -> None:
-    if page.stem == "practitioner":
-        pytest.importorskip("flax", reason="training a network needs the extra simulators")
+    if page.stem in {"practitioner", "own-simulation"}:
+        pytest.importorskip("flax", reason="networks and simulations need the extra simulators")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("COLUMNS", "100")

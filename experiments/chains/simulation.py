@@ -1,6 +1,6 @@
 """Chains beyond the reach of exact methods, simulated: what they say of the law, and how far to trust it.
 
-Pairwise models on sparse graphs run at any size. Half of the chains start with every site at the first symbol, half at
+Models that need no joint table run at any size. Half of the chains start with every site at the first symbol, half at
 the last, so that a chain that is stuck where it began shows in R-hat. The first half of each run is thrown away. Means
 come with normal intervals from the effective sample size; they are not to be trusted where R-hat is above
 `CONVERGED`, and the record says so. For attractive models and updates of single sites the chains from the two extremes,
@@ -13,6 +13,7 @@ A *sweep* redraws as many sites as there are: N/k steps with masks of k sites, o
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import ceil, log
 from typing import Any
 
@@ -20,13 +21,23 @@ import jax
 import jax.numpy as jnp
 import networkx as nx
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.models import build_law, used_fields
+from experiments.chains.models import build_law, sticky, tilted, used_fields
 from experiments.plain import plain
 from simulators.montecarlo.coupling import grand_coupling
 from simulators.montecarlo.diagnostics import effective_sample_size, mean_with_error, split_r_hat
-from simulators.montecarlo.models import PairwiseModel, Tempered, ising_model, potts_model
+from simulators.montecarlo.models import (
+    HiddenMarkovModel,
+    MarkovModel,
+    MixtureModel,
+    Model,
+    PairwiseModel,
+    Tempered,
+    ising_model,
+    potts_model,
+)
 from simulators.montecarlo.samplers import simulated
 from simulators.montecarlo.simulate import Statistic, energy, magnetisation, simulate
 from theory.errors import InvalidInput
@@ -35,6 +46,8 @@ from theory.masks import MaskLaw, k_uniform, parse_masks, partition
 from theory.memory import require_memory
 from theory.samplers import Sampler, parse_sampler
 from theory.states import all_sequences
+
+Array = NDArray[np.float64]
 
 CONVERGED = 1.01
 """R-hat up to which chains count as having forgotten where they began (Vehtari et al. 2021)."""
@@ -51,22 +64,9 @@ EXACT_STATES = 2**16
 """Up to this many states the means are computed exactly too."""
 COMPARED = 64
 """Recorded times that are run between two looks at the clock."""
-MODELS = ("ising", "potts", "curie-weiss", "strong-clique")
 
 
-def pairwise_model(spec: ModelSpec) -> PairwiseModel:
-    """The model of a specification without its joint table.
-
-    Raises:
-        InvalidInput: a model that is not pairwise, or values that it does not allow.
-        ExceedsMemory: its edges would not fit.
-    """
-    if spec.model not in MODELS:
-        raise InvalidInput("model", spec.model, "simulated are " + ", ".join(MODELS))
-    if spec.sites < 1:
-        raise InvalidInput("sites", spec.sites, "at least 1 site is needed")
-    if not (np.isfinite(spec.coupling) and np.isfinite(spec.field)):
-        raise InvalidInput("coupling, field", (spec.coupling, spec.field), "finite numbers are needed")
+def _on_graph(spec: ModelSpec) -> PairwiseModel:
     dense = spec.model == "curie-weiss" or spec.graph == "complete"
     # networkx takes about half a kilobyte for an edge.
     require_memory(512.0 * spec.sites * (spec.sites / 2 if dense else 4), "sites", spec.sites, "the interaction graph")
@@ -84,7 +84,48 @@ def pairwise_model(spec: ModelSpec) -> PairwiseModel:
     return potts_model(graph, spec.symbols, spec.coupling, spec.field * np.eye(spec.symbols)[-1])
 
 
-def build_masks(text: str | None, model: PairwiseModel, sampler: Sampler) -> MaskLaw:
+def _chain(spec: ModelSpec) -> tuple[Array, Array]:
+    """The law of the first symbol (or hidden state) and the transitions, as in `experiments.chains.models`."""
+    return tilted(spec.symbols, spec.field), sticky(spec.symbols, spec.coupling)
+
+
+def _mixture(spec: ModelSpec) -> MixtureModel:
+    weights, rows = _chain(spec)
+    require_memory(32.0 * spec.sites * rows.size, "sites", spec.sites, "the factors of the mixture")
+    return MixtureModel(weights, np.repeat(rows[:, None, :], spec.sites, axis=1))
+
+
+MODELS: dict[str, Callable[[ModelSpec], Model]] = {
+    "ising": _on_graph,
+    "potts": _on_graph,
+    "curie-weiss": _on_graph,
+    "strong-clique": _on_graph,
+    "markov": lambda spec: MarkovModel(*_chain(spec), spec.sites),
+    "hmm": lambda spec: HiddenMarkovModel(*_chain(spec), sticky(spec.symbols, spec.coupling), spec.sites),
+    "mixture": _mixture,
+    "product": lambda spec: MixtureModel([1.0], np.tile(tilted(spec.symbols, spec.field), (1, spec.sites, 1))),
+}
+"""How the named laws that reach any size are built without their tables."""
+
+
+def simulated_model(spec: ModelSpec) -> Model:
+    """The model of a specification without its joint table.
+
+    Raises:
+        InvalidInput: a model that is not simulated, or values that it does not allow.
+        ExceedsMemory: it would not fit.
+    """
+    if spec.model not in MODELS:
+        raise InvalidInput("model", spec.model, "simulated are " + ", ".join(MODELS))
+    if spec.sites < 1:
+        raise InvalidInput("sites", spec.sites, "at least 1 site is needed")
+    if not (np.isfinite(spec.coupling) and np.isfinite(spec.field)):
+        raise InvalidInput("coupling, field", (spec.coupling, spec.field), "finite numbers are needed")
+    require_memory(64.0 * spec.sites * spec.symbols, "sites", spec.sites, "the model")
+    return MODELS[spec.model](spec)
+
+
+def build_masks(text: str | None, model: Model, sampler: Sampler) -> MaskLaw:
     """The mask law of a text, single sites where there is none.
 
     For a systematic scan also ``colours``: sets of sites without an edge between them, all redrawn at once (the two
@@ -94,6 +135,8 @@ def build_masks(text: str | None, model: PairwiseModel, sampler: Sampler) -> Mas
         InvalidInput: as `theory.masks.parse_masks`.
     """
     if text == "colours" and sampler.uses_masks == "order":
+        if not isinstance(model, PairwiseModel):
+            raise InvalidInput("masks", text, "colours are those of a model on a graph")
         return partition(model.sites, _colours(model))
     return k_uniform(model.sites, 1) if text is None else parse_masks(text, model.sites)
 
@@ -143,18 +186,20 @@ def simulation_record(
             raise InvalidInput(name, value, f"at least {least} are needed")
     kind = parse_sampler(sampler)
     used_fields(spec.model, spec.graph)
-    pairwise = pairwise_model(spec)
-    require_memory(64.0 * chains * pairwise.sites, "chains", chains, "the chains")
-    law_masks = build_masks(masks, pairwise, kind)
-    model = pairwise if temperature == 1 else Tempered(pairwise, temperature)
-    walk = simulated(kind, model, law_masks, pairwise)
-    redrawn = {"all": pairwise.sites, "mask": law_masks.largest, "one": 1}[kind.redraws]
-    every = max(1, round(pairwise.sites / redrawn))
-    record: dict[str, Statistic] = {"energy per site": _per_site(pairwise)}
-    if pairwise.symbols == 2:
+    untempered = simulated_model(spec)
+    require_memory(64.0 * chains * untempered.sites, "chains", chains, "the chains")
+    law_masks = build_masks(masks, untempered, kind)
+    model = untempered if temperature == 1 else Tempered(untempered, temperature)
+    walk = simulated(kind, model, law_masks, untempered)
+    redrawn = {"all": untempered.sites, "mask": law_masks.largest, "one": 1}[kind.redraws]
+    every = max(1, round(untempered.sites / redrawn))
+    record: dict[str, Statistic] = {"energy per site": _per_site(untempered)}
+    if untempered.symbols == 2:
         record["magnetisation"] = magnetisation
     began = time.monotonic()
-    state = walk.init(np.arange(chains)[:, None] % 2 * (pairwise.symbols - 1) * np.ones(pairwise.sites, dtype=np.int64))
+    state = walk.init(
+        np.arange(chains)[:, None] % 2 * (untempered.symbols - 1) * np.ones(untempered.sites, dtype=np.int64)
+    )
     parts: list[dict[str, Any]] = []
     made = 0
     size = ceil(sweeps / ceil(sweeps / COMPARED))  # rounds of one size are compiled once
@@ -164,9 +209,9 @@ def simulation_record(
         state, made = run.state, made + size
         parts.append(run.draws)
     draws = {name: np.concatenate([part[name] for part in parts], axis=1)[:, made // 2 :] for name in record}
-    exact = _exact_means(spec, pairwise, kind, temperature)
+    exact = _exact_means(spec, untempered, kind, temperature)
     statistics = {name: _summary(values, exact.get(name)) for name, values in draws.items()}
-    upper, reason = _coupled(pairwise, law_masks, kind, temperature, epsilon, seed)
+    upper, reason = _coupled(untempered, law_masks, kind, temperature, epsilon, seed)
     return {
         name: plain(value)
         for name, value in {
@@ -185,7 +230,7 @@ def simulation_record(
     }
 
 
-def _per_site(model: PairwiseModel) -> Statistic:
+def _per_site(model: Model) -> Statistic:
     total = energy(model)
     return lambda x: total(x) / model.sites
 
@@ -202,7 +247,7 @@ def _summary(draws: np.ndarray, exact: float | None) -> dict[str, Any]:
     }
 
 
-def _exact_means(spec: ModelSpec, model: PairwiseModel, sampler: Sampler, temperature: float) -> dict[str, float]:
+def _exact_means(spec: ModelSpec, model: Model, sampler: Sampler, temperature: float) -> dict[str, float]:
     """Means under the joint law, where its table is small and the sampler keeps it."""
     keeps = sampler.keeps_target and (temperature == 1 or sampler.needs_law)
     if not keeps or model.symbols**model.sites > EXACT_STATES:
@@ -217,14 +262,14 @@ def _exact_means(spec: ModelSpec, model: PairwiseModel, sampler: Sampler, temper
 
 
 def _coupled(
-    model: PairwiseModel, masks: MaskLaw, sampler: Sampler, temperature: float, epsilon: float, seed: int
+    model: Model, masks: MaskLaw, sampler: Sampler, temperature: float, epsilon: float, seed: int
 ) -> tuple[int | None, str]:
     """An upper bound on the mixing time by coupling, or why there is none."""
     single = sampler.name == "k-gibbs" and masks.uniform_size == 1
     scan = sampler.name == "systematic-scan"
     if temperature != 1 or not (single or scan):
         return None, "coupling needs single-site k-gibbs or a systematic scan, at temperature 1"
-    if not model.attractive:
+    if not (isinstance(model, PairwiseModel) and model.attractive):
         return None, "coupling needs an attractive binary model (couplings >= 0)"
     # Every update of a block goes through both chains; without a phase transition they meet within some ln N sweeps.
     blocks = len(masks.masks) if scan else 1

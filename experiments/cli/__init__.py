@@ -1,8 +1,8 @@
 """The command line ``gmlm``.
 
-One module per command; a command parses, calls the experiments and prints. Modules import what they need inside their
-functions, so that ``gmlm --help`` starts at once. Input that cannot be used ends with one line on standard error and
-exit code 2.
+One module per command, of its name; a command parses, calls the experiments and prints. Modules are imported when their
+command is named, and import what they need inside their functions, so that ``gmlm --help`` starts at once. Input that
+cannot be used ends with one line on standard error and exit code 2.
 """
 
 from __future__ import annotations
@@ -15,21 +15,8 @@ from typing import NoReturn
 
 import click
 
-from experiments.cli.chain import chain
-from experiments.cli.claims import claims
-from experiments.cli.decode import decode
-from experiments.cli.diagnose import diagnose
-from experiments.cli.information import information
-from experiments.cli.mlm import mlm
+from experiments.cli.commands import commands
 from experiments.cli.output import prepare_streams, say
-from experiments.cli.plot import plot
-from experiments.cli.reproduce import reproduce
-from experiments.cli.results import results
-from experiments.cli.sample_size import sample_size
-from experiments.cli.sweep import sweep
-from experiments.cli.t5 import t5
-from experiments.cli.text import text
-from experiments.cli.tighten import tighten
 from theory.errors import InvalidInput, shortened
 
 OPTIONAL = {
@@ -51,35 +38,19 @@ OPTIONAL = {
 }
 """Packages that not every installation has, and the extra that brings each."""
 
+COMMANDS = "reproduce claims chain decode diagnose information sample-size tighten mlm text t5 sweep results plot"
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    commands=commands("experiments.cli", COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="gmlm-workbench", prog_name="gmlm")
 def gmlm() -> None:
     """Workbench for generative masked language models: exact theory, checked claims, figures.
 
     Start with `gmlm reproduce`, which checks every claim and writes a report.
     """
-
-
-COMMANDS = (
-    reproduce,
-    claims,
-    chain,
-    decode,
-    diagnose,
-    information,
-    sample_size,
-    tighten,
-    mlm,
-    text,
-    t5,
-    sweep,
-    results,
-    plot,
-)
-
-for command in COMMANDS:
-    gmlm.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

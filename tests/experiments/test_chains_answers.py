@@ -15,17 +15,14 @@ import scipy.sparse
 
 from experiments.chains.answer import answer
 from experiments.chains.inputs import load_network, load_transition, name_of_state
-from experiments.cli import main
+from tests.experiments import command_line
 from theory.chains import SparseOperator
 from theory.errors import InvalidInput
 from theory.samplers import SAMPLERS
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main(["chain", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
+    return command_line.run(capsys, "chain", *arguments)
 
 
 def record_of(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from experiments.chains.analysis import analyse, analyse_matrix_free
 from experiments.chains.model_spec import ModelSpec
 from experiments.chains.models import build_chain, build_law
 from experiments.chains.plan import DENSE_STATES, ChainPlan, plan_chain, surely_irreducible
-from experiments.cli import main
+from tests.experiments.command_line import run
 from theory.chains import DenseOperator, TransitionOperator
 from theory.laws import JointLaw, parity_law
 from theory.masks import Listed, MaskLaw, k_uniform, parse_masks
@@ -41,13 +41,6 @@ def chain_of(spec: ModelSpec, sampler: str, text: str | None) -> tuple[JointLaw,
     law = build_law(spec)
     masks = None if text is None else parse_masks(text, law.sites)
     return law, build_chain(law, sampler, masks), masks
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture

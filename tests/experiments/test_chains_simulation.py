@@ -6,22 +6,24 @@ import json
 from math import cosh, pi, sinh, tanh
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from scipy.special import ellipk
 
 from experiments.chains.model_spec import ModelSpec
-from experiments.chains.simulation import build_masks, pairwise_model, simulation_record
+from experiments.chains.models import build_law
+from experiments.chains.simulation import build_masks, simulated_model, simulation_record
 from experiments.cli import main
+from tests.experiments import command_line
 from theory.errors import InvalidInput
 from theory.memory import available_bytes
 from theory.samplers import parse_sampler
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main(["chain", "--simulate", *map(str, arguments)])
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
+    return command_line.run(capsys, "chain", "--simulate", *arguments)
 
 
 def test_a_small_ring_beside_its_exact_means_and_mixing_time(capsys: Any) -> None:
@@ -68,7 +70,8 @@ def test_chains_that_are_stuck_where_they_began_are_not_trusted(capsys: Any) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "hmm"], "model = hmm: simulated are ising"),
+        (["--model", "parity"], "model = parity: simulated are ising"),
+        (["--model", "hmm", "--sampler", "systematic-scan", "--masks", "colours"], "masks = colours: colours are"),
         (["--chains", 1], "chains = 1: at least 2"),
         (["--sweeps", 1], "sweeps = 1: at least 8"),
         (["--k", 20], "k = 20"),
@@ -88,15 +91,34 @@ def test_what_cannot_be_simulated_is_refused_in_a_line(arguments: list[Any], mes
 
 def test_sizes_are_refused_before_graphs_are_made() -> None:
     with pytest.raises(InvalidInput, match="would take"):
-        pairwise_model(ModelSpec("curie-weiss", sites=int(available_bytes() ** 0.5)))
+        simulated_model(ModelSpec("curie-weiss", sites=int(available_bytes() ** 0.5)))
     with pytest.raises(InvalidInput, match="would take"):
         simulation_record(ModelSpec("ising", sites=10**12))
     with pytest.raises(InvalidInput, match="chains = 1000000000: the chains would take"):
         simulation_record(ModelSpec("ising", sites=100), chains=10**9)
 
 
+@pytest.mark.parametrize("name", ["markov", "hmm", "mixture", "product"])
+def test_laws_of_sequences_have_the_conditionals_of_their_tables(name: str) -> None:
+    spec = ModelSpec(name, sites=4, symbols=3, coupling=0.8, field=0.2)
+    model, law = simulated_model(spec), build_law(spec)
+    logs = jax.jit(jax.vmap(model.log_weight))(jnp.asarray(law.sequences, dtype=jnp.int32))
+    assert np.exp(logs) / np.exp(logs).sum() == pytest.approx(law.probabilities, rel=1e-4)
+
+
+def test_a_hidden_markov_chain_beside_its_exact_energy(capsys: Any) -> None:
+    """The interval is widened to 4.5 standard errors: it misses by chance once in 10^5."""
+    code, out, _ = run(capsys, "--model", "hmm", "--sites", 6, "--symbols", 2, "--sweeps", 256, "--k", 2, "--json")
+    record = json.loads(out)
+    entry = record["statistics"]["energy per site"]
+    half = (entry["interval"][1] - entry["interval"][0]) / 2 * 4.5 / 1.96
+    assert code == 0
+    assert abs(entry["mean"] - entry["exact"]) < half
+    assert record["mixing_time_upper"] is None
+
+
 def test_colours_are_independent_sets() -> None:
-    model = pairwise_model(ModelSpec("ising", sites=36, graph="torus"))
+    model = simulated_model(ModelSpec("ising", sites=36, graph="torus"))
     masks = build_masks("colours", model, parse_sampler("systematic-scan"))
     assert list(map(len, masks.masks)) == [18, 18]
     assert all(map(model.independent, masks.masks))

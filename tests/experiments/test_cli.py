@@ -13,17 +13,10 @@ import pytest
 
 from experiments.chains.models import MODELS
 from experiments.claims import MODULES, load
-from experiments.cli import main
+from tests.experiments.command_line import run
 from theory.samplers import SAMPLERS
 
 SMALL = ["C8", "--set", "sites=4", "--set", "cliques=3,4", "--set", "couplings=0.5,1"]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
 
 
 def test_claims_are_listed_with_their_source(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.cli import main
+from tests.experiments import command_line
 from tests.masked_lm_examples import VH, random_network, sapiens_file, save_folder
 
 pytest.importorskip("torch", reason="pretrained models need torch")
@@ -23,10 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["mlm", *(str(argument) for argument in arguments)])
-    out, err = capsys.readouterr()
-    return int(ended.value.code or 0), out, err
+    return command_line.run(capsys, "mlm", *arguments)
 
 
 def as_json(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:

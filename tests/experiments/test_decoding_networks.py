@@ -17,6 +17,7 @@ from experiments.decoding.laws import AT_LENGTH, model_law
 from experiments.decoding.network_study import HeldOut
 from experiments.decoding.record import decode_record
 from experiments.decoding.search import best_settings
+from tests.experiments.command_line import refusal
 from tests.experiments.text_stand_in import text_stand_in
 from theory.decoding import FunctionPredictor, KnownLaw, decode, divergences, parse
 from theory.decoding.known_sequence import KnownSequence
@@ -25,12 +26,6 @@ from theory.laws import JointLaw, random_law
 from theory.states import all_sequences
 
 DECODERS = ["strided", "confidence", "random-order", "llada:block=3", "optimal", "first-hitting"]
-
-
-def refusal(*arguments: str) -> str:
-    result = CliRunner().invoke(command, arguments)
-    assert isinstance(result.exception, InvalidInput), result.output
-    return str(result.exception)
 
 
 def spec(coupling: float, sites: int = 6) -> ModelSpec:
@@ -206,7 +201,7 @@ def test_the_command_scores_a_text_model(monkeypatch: pytest.MonkeyPatch, tmp_pa
         (["--table", "p.npy"], "names a law"),
         (["--figure", "a.gif"], ".svg"),
     ):
-        assert words in refusal("--network", str(tmp_path), *arguments)
+        assert words in refusal(command, "--network", str(tmp_path), *arguments)
 
 
 def test_the_command_scores_regions_of_sequences(tmp_path: Path) -> None:
@@ -224,7 +219,9 @@ def test_the_command_scores_regions_of_sequences(tmp_path: Path) -> None:
     assert (record["sites"], record["symbols"]) == (4, 20)
     assert record["decoders"][0]["loss"]["kind"] == "unbiased"
     assert "35 to 40 sites" in str(run().exception)
-    assert "no text model" in refusal("--network", str(folder), "--corpus", str(fasta), "--decoder", "confidence")
+    assert "no text model" in refusal(
+        command, "--network", str(folder), "--corpus", str(fasta), "--decoder", "confidence"
+    )
     assert "has no probability" in str(run("--region", "10:14", "--decoder", "remdm").exception)
 
 
@@ -242,4 +239,4 @@ def test_the_command_scores_regions_of_sequences(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], words: str) -> None:
-    assert words in refusal("--decoder", "llada", *arguments)
+    assert words in refusal(command, "--decoder", "llada", *arguments)

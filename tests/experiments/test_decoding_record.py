@@ -16,6 +16,7 @@ from experiments.decoding.figures import draw_frontier
 from experiments.decoding.laws import AT_LENGTH, ENUMERABLE, enumerable, model_law
 from experiments.decoding.record import decode_record
 from experiments.decoding.studies import LengthStudy
+from tests.experiments.command_line import refusal
 from theory.decoding.enumeration import decode, divergences
 from theory.decoding.known_sequence import KnownSequence
 from theory.decoding.registry import parse
@@ -32,12 +33,6 @@ def run(*arguments: str) -> dict[str, Any]:
     result = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
-
-
-def refusal(*arguments: str) -> str:
-    result = CliRunner().invoke(command, arguments)
-    assert isinstance(result.exception, InvalidInput), result.output
-    return str(result.exception)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +161,7 @@ def test_the_figure_needs_plain_data_only(chain: tuple[MarkovLaw, JointLaw]) -> 
     ],
 )
 def test_what_cannot_be_used_is_named(arguments: list[str], words: str) -> None:
-    assert words in refusal(*arguments)
+    assert words in refusal(command, *arguments)
 
 
 def test_what_is_too_large_to_enumerate_is_a_row_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,18 +177,18 @@ def test_what_is_too_large_to_enumerate_is_a_row_with_the_reason(monkeypatch: py
     assert set(draw_frontier(record).axes[0].texts[0].get_text()) == set("confidence")
     shown = CliRunner().invoke(command, [*arguments, "--decoder", "confidence"], catch_exceptions=False).output
     assert f"no KL(p‖q): {remembering} (sites = 5: remdm leads to" in " ".join(shown.split())
-    assert "at most 800" in refusal(*arguments)
+    assert "at most 800" in refusal(command, *arguments)
 
 
 def test_a_reducible_transition_is_refused_with_its_classes(tmp_path: Path) -> None:
     np.save(tmp_path / "P.npy", np.eye(3))
-    message = refusal("--transition", str(tmp_path / "P.npy"), "--sites", "40", "--decoder", "strided")
+    message = refusal(command, "--transition", str(tmp_path / "P.npy"), "--sites", "40", "--decoder", "strided")
     assert "{0}; {1}; {2}" in message
 
 
 def test_a_length_that_would_not_fit_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "P.npy", np.full((200, 200), 1 / 200))
-    message = refusal("--transition", str(tmp_path / "P.npy"), "--sites", str(10**8), "--decoder", "strided")
+    message = refusal(command, "--transition", str(tmp_path / "P.npy"), "--sites", str(10**8), "--decoder", "strided")
     assert "would take" in message
 
 

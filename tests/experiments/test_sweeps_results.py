@@ -9,13 +9,13 @@ from pathlib import Path
 import pandas
 import pytest
 
-from experiments.cli import main
 from experiments.sweeps import open_results
 from experiments.sweeps.cell import code_version, compute_cell, own_provenance
 from experiments.sweeps.plan import make_plan
 from experiments.sweeps.results import export
 from experiments.sweeps.store import open_store
 from experiments.sweeps.subjects import load_subject
+from tests.experiments.command_line import run
 from tests.experiments.sweep_subjects import CHEAP_NAME
 from theory.errors import InvalidInput
 
@@ -34,13 +34,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     fill(path, CHEAP_NAME, {"a": "0..4", "b": "0.1:0.5:0.1", "mode": "good,fail"}, (0, 1))
     fill(path, "C8", {"sites": "4", "cliques": "3,4", "couplings": "0.5", "large": "20"})
     return path
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as exit_:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(exit_.value.code or 0), captured.out, captured.err
 
 
 def test_a_row_holds_parameters_outcomes_and_provenance(path: Path) -> None:

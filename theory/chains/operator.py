@@ -115,6 +115,25 @@ class MatrixOperator(TransitionOperator):
     matrix: Any
     renormalised: float
 
+    def __init__(
+        self,
+        matrix: Matrix,
+        reversible: bool | None = None,
+        stationary: ArrayLike | None = None,
+        *,
+        normalise: bool = False,
+    ) -> None:
+        values, self.renormalised = read_matrix(matrix, normalise)
+        self.matrix = self._stored(values)
+        self.states = values.shape[0]
+        self.reversible = reversible
+        self.stationary = None if stationary is None else np.asarray(stationary, dtype=np.float64)
+
+    @staticmethod
+    @abstractmethod
+    def _stored(values: Array | csr_array) -> Any:
+        """The matrix as this kind of operator holds it."""
+
     def apply(self, function: Array) -> Array:
         return np.asarray(self.matrix @ function)
 
@@ -147,22 +166,12 @@ class DenseOperator(MatrixOperator):
 
     matrix: Array
 
-    def __init__(
-        self,
-        matrix: Matrix,
-        reversible: bool | None = None,
-        stationary: ArrayLike | None = None,
-        *,
-        normalise: bool = False,
-    ) -> None:
-        values, self.renormalised = read_matrix(matrix, normalise)
-        if isinstance(values, csr_array):
-            require_memory(8.0 * values.shape[0] ** 2, "states", values.shape[0], "the dense transition matrix")
-            values = values.toarray()
-        self.matrix = values
-        self.states = values.shape[0]
-        self.reversible = reversible
-        self.stationary = None if stationary is None else np.asarray(stationary, dtype=np.float64)
+    @staticmethod
+    def _stored(values: Array | csr_array) -> Array:
+        if not isinstance(values, csr_array):
+            return values
+        require_memory(8.0 * values.shape[0] ** 2, "states", values.shape[0], "the dense transition matrix")
+        return np.asarray(values.toarray())
 
     def propagate(self, law: Array) -> Array:
         return np.asarray(law @ self.matrix)
@@ -189,19 +198,9 @@ class SparseOperator(MatrixOperator):
 
     matrix: csr_array
 
-    def __init__(
-        self,
-        matrix: Matrix,
-        reversible: bool | None = None,
-        stationary: ArrayLike | None = None,
-        *,
-        normalise: bool = False,
-    ) -> None:
-        values, self.renormalised = read_matrix(matrix, normalise)
-        self.matrix = csr_array(values)
-        self.states = values.shape[0]
-        self.reversible = reversible
-        self.stationary = None if stationary is None else np.asarray(stationary, dtype=np.float64)
+    @staticmethod
+    def _stored(values: Array | csr_array) -> csr_array:
+        return csr_array(values)
 
     def block(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> Array:
         require_memory(8.0 * len(rows) * len(columns), "states", len(rows), "a part of the matrix, filled in")

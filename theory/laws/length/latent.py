@@ -75,7 +75,7 @@ class HiddenMarkovLaw(SequenceLaw):
             raise InvalidInput("ending", self.ending.tolist(), f"no path of {sites} states ends there")
 
     def sweep(self, before: Tokens, after: Tokens) -> Array:
-        from theory.laws.length.kernels import hidden_markov
+        from theory.laws.length.latent_kernels import hidden_markov
 
         before, after = self.check(before), self.check(after)
         laws = np.empty((*before.shape, self.symbols))

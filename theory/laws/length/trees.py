@@ -77,7 +77,7 @@ class TreeLaw(SequenceLaw):
                 self.entropy += float(above @ -xlogy(self.edges[site], self.edges[site]).sum(axis=1))
 
     def sweep(self, before: Tokens, after: Tokens) -> Array:
-        from theory.laws.length.kernels import tree
+        from theory.laws.length.latent_kernels import tree
 
         before, after = self.check(before), self.check(after)
         laws = np.empty((*before.shape, self.symbols))

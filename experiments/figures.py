@@ -307,11 +307,13 @@ def one_scale(panels: Sequence[Axes], *directions: str) -> None:
             getattr(axes, f"set_{direction}lim")(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def render(figure: Figure, kind: str) -> bytes:
+def render(figure: Figure, kind: str, dpi: float | None = None) -> bytes:
     """The figure as a file's content; ``kind`` is ``"svg"``, ``"png"`` or ``"pdf"``. The same bytes every time."""
     buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format=kind, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind))
+        figure.savefig(
+            buffer, format=kind, dpi=dpi, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+        )
     return buffer.getvalue()
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_STATES = 24
 """States that are drawn, the likeliest."""
+MOST_STACKED = 10
+"""Signs of a name that stand below one another."""
 
 
 @draws(JointLaw)
@@ -63,7 +65,11 @@ def _draw_states(
     else:
         for series, (name, law) in enumerate(named.items(), start):
             marks(axes, places, law[shown], series, name, hollow=series % 2 == 1)
-    axes.set_xticks(places, [name_of(int(state)) for state in shown], rotation=90, fontsize=8, family="monospace")
+    names = [name_of(int(state)) for state in shown]
+    if max(map(len, names)) <= MOST_STACKED:  # signs stay upright, read downwards
+        axes.set_xticks(places, ["\n".join(name) for name in names], fontsize=7, linespacing=0.9, family="monospace")
+    else:
+        axes.set_xticks(places, names, rotation=90, fontsize=8, family="monospace")
     axes.grid(axis="x", visible=False)
     all_of_them = len(masses) <= MOST_STATES
     axes.set(

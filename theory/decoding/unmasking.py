@@ -5,7 +5,8 @@ Legend: ``N`` sites, ``q`` symbols (a blank is q), ``T`` steps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,13 @@ class Unmasking(Pictured):
         tokens: what stood before the first step and after each, [T + 1, N]; a blank is q.
         calls: network calls that each step took, [T].
         symbols: q.
-        alphabet: a letter for each symbol.
+        alphabet: a letter (or a short word) for each symbol.
     """
 
     tokens: NDArray[np.int64]
     calls: NDArray[np.float64]
     symbols: int
-    alphabet: str
+    alphabet: Sequence[str]
 
     @property
     def blank(self) -> NDArray[np.bool_]:
@@ -43,6 +44,16 @@ class Unmasking(Pictured):
         """Which sites each step filled, or changed, [T, N]."""
         return np.asarray((self.tokens[1:] != self.tokens[:-1]) & ~self.blank[1:])
 
+    def until(self, step: int) -> Unmasking:
+        """The path to its first steps.
+
+        Raises:
+            InvalidInput: a step that is not among 0..T.
+        """
+        if not 0 <= step < len(self.tokens):
+            raise InvalidInput("step", step, f"must lie in 0..{len(self.tokens) - 1}")
+        return replace(self, tokens=self.tokens[: step + 1], calls=self.calls[:step])
+
     def letter(self, token: int) -> str:
         """How a token is written; a blank is ``_``."""
         return "_" if token == self.symbols else self.alphabet[token]
@@ -52,7 +63,7 @@ class Unmasking(Pictured):
 
 
 def unmask(
-    model: Predictor, rule: Rule, calls: int, generator: np.random.Generator, alphabet: str = DIGITS
+    model: Predictor, rule: Rule, calls: int, generator: np.random.Generator, alphabet: Sequence[str] = DIGITS
 ) -> Unmasking:
     """Decode one sequence and keep what stood after every step.
 
@@ -61,7 +72,7 @@ def unmask(
         rule: with its options.
         calls: T asked for.
         generator: of all draws.
-        alphabet: a letter for each symbol.
+        alphabet: a letter (or a short word) for each symbol.
 
     Raises:
         InvalidInput: the rule does not fit the model, or fewer letters than symbols.

@@ -52,12 +52,19 @@ def draw_samples(axes: Axes, named: Mapping[str, Sampled]) -> None:
     shown = found.sequences[:MOST_SAMPLES]
     axes.imshow(shown, cmap="Greys", aspect="auto", interpolation="nearest", vmin=-0.5)
     axes.grid(visible=False)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _number_sites(axes)
     axes.set(
         xlabel="site (darker: a higher symbol)",
         ylabel=f"sample ({len(shown)} of {len(found.sequences)})",
         title=f"{found.calls.mean():.4g} network calls on average",
     )
+
+
+def _number_sites(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("site")
 
 
 @draws(Unmasking, several=False)
@@ -75,5 +82,5 @@ def draw_unmasking(axes: Axes, named: Mapping[str, Unmasking]) -> None:
                 axes.text(site, step, path.letter(int(token)), ha="center", va="center", fontsize=8,
                           color="white" if dark else "black")  # fmt: skip
     axes.set_yticks(range(len(path.tokens)))
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set(xlabel="site", ylabel="step")
+    _number_sites(axes)
+    axes.set_ylabel("step")

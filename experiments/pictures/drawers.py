@@ -37,7 +37,8 @@ class Drawer:
 
 
 BY_CLASS: dict[type, Drawer] = {}
-BY_KEYS: list[tuple[frozenset[str], Drawer]] = []
+BY_KEYS: list[tuple[frozenset[str], type, Drawer]] = []
+"""Keys, ``dict`` for records or ``list`` for lists of them, drawer."""
 
 
 def draws(*kinds: type, several: bool = True) -> Callable[[Draw], Draw]:
@@ -51,11 +52,11 @@ def draws(*kinds: type, several: bool = True) -> Callable[[Draw], Draw]:
     return register
 
 
-def draws_records(what: str, *keys: str) -> Callable[[Draw], Draw]:
-    """Register a drawer for records that have these keys."""
+def draws_records(what: str, *keys: str, of: type = dict) -> Callable[[Draw], Draw]:
+    """Register a drawer for records that have these keys, or (``of=list``) for lists of such records."""
 
     def register(draw: Draw) -> Draw:
-        BY_KEYS.append((frozenset(keys), Drawer(draw, False, what)))
+        BY_KEYS.append((frozenset(keys), of, Drawer(draw, False, what)))
         return draw
 
     return register
@@ -66,14 +67,18 @@ def drawer_of(result: Any) -> Drawer | None:
     for kind in type(result).__mro__:
         if kind in BY_CLASS:
             return BY_CLASS[kind]
-    if isinstance(result, Mapping):
-        return next((drawer for keys, drawer in BY_KEYS if keys <= result.keys()), None)
+    records = result if isinstance(result, list) else [result]
+    if not records or not all(isinstance(record, Mapping) for record in records):
+        return None
+    for keys, kind, drawer in BY_KEYS:
+        if (kind is list) == isinstance(result, list) and all(keys <= record.keys() for record in records):
+            return drawer
     return None
 
 
 def known() -> str:
     """What can be drawn, for messages."""
-    names = {drawer.what for drawer in BY_CLASS.values()} | {f"a record of {drawer.what}" for _, drawer in BY_KEYS}
+    names = {drawer.what for drawer in BY_CLASS.values()} | {f"a record of {drawer.what}" for *_, drawer in BY_KEYS}
     return ", ".join(sorted(names - {"tuple"}))
 
 

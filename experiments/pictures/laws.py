@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_STATES = 24
 """States that are drawn, the likeliest."""
+MOST_LETTERS = 48
+"""Letters of names that fit beside one another."""
 MOST_STACKED = 10
 """Signs of a name that stand below one another."""
 
@@ -66,7 +68,10 @@ def _draw_states(
         for series, (name, law) in enumerate(named.items(), start):
             marks(axes, places, law[shown], series, name, hollow=series % 2 == 1)
     names = [name_of(int(state)) for state in shown]
-    if max(map(len, names)) <= MOST_STACKED:  # signs stay upright, read downwards
+    longest = max(map(len, names))
+    if longest * len(names) <= MOST_LETTERS:
+        axes.set_xticks(places, names, fontsize=9, family="monospace")
+    elif longest <= MOST_STACKED:  # signs stay upright, read downwards
         axes.set_xticks(places, ["\n".join(name) for name in names], fontsize=7, linespacing=0.9, family="monospace")
     else:
         axes.set_xticks(places, names, rotation=90, fontsize=8, family="monospace")

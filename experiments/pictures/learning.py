@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from experiments.figures import marks
+from experiments.figures import COLOURS, marks
 from experiments.pictures.drawers import drawn_before, draws, look, name_rows
 from theory.conditionals import ConditionalModel
 from theory.estimation import Estimate
@@ -36,15 +36,15 @@ def draw_tensorization(axes: Axes, named: Mapping[str, TensorizationConstant]) -
     """What is known of C_AT, beside C_P, which it is not below."""
     ends = [end for found in named.values() for end in (found.lower, found.upper, found.poincare) if isfinite(end)]
     right = 1.3 * max([*ends, 1.0])
-    for place, (name, found) in zip(name_rows(axes, named, "C_AT"), named.items(), strict=True):
-        first = place == 0 and not drawn_before(axes)
-        axes.plot([found.lower, min(found.upper, right)], [place, place], color="black", marker="|", linewidth=2.0,
-                  label="C_AT lies here" if first else None)  # fmt: skip
+    labels: tuple[str | None, str | None] = ("C_AT lies here", "C_P")
+    for place, found in zip(name_rows(axes, named, "C_AT"), named.values(), strict=True):
+        known = found.lower, min(found.upper, right)
+        axes.plot(known, [place, place], color="black", marker="|", linewidth=2.0, label=labels[0])
         if not isfinite(found.upper):
             axes.plot([right], [place], ">", color="black")
         if isfinite(found.poincare):
-            axes.plot([found.poincare], [place], "s", fillstyle="none", color="#d55e00",
-                      label="C_P" if first or name == next(iter(named)) else None)  # fmt: skip
+            axes.plot([found.poincare], [place], "s", fillstyle="none", color=COLOURS[1], label=labels[1])
+        labels = None, None
     axes.set(xlabel="constant (steps of the block dynamics)")
 
 
@@ -62,13 +62,14 @@ def draw_estimates(axes: Axes, named: Mapping[str, Estimate]) -> None:
 @draws(RectangleTest)
 def draw_rectangle_tests(axes: Axes, named: Mapping[str, RectangleTest]) -> None:
     """Mean and largest log odds; 0 where conditionals have a joint law."""
-    for place, (name, found) in zip(name_rows(axes, named, "conditionals"), named.items(), strict=True):
-        first = name == next(iter(named))
+    labels: tuple[str | None, str | None] = ("mean", "largest")
+    for place, found in zip(name_rows(axes, named, "conditionals"), named.values(), strict=True):
         axes.plot([found.mean, found.maximum], [place, place], color="0.6", zorder=1)
-        axes.plot([found.mean], [place], "o", color="black", label="mean" if first else None)
-        axes.plot([found.maximum], [place], "s", fillstyle="none", color="#d55e00", label="largest" if first else None)
-        axes.annotate(f"sites {found.sites[0]}, {found.sites[1]}", (found.maximum, place), (0, 7),
-                      textcoords="offset points", ha="center")  # fmt: skip
+        axes.plot([found.mean], [place], "o", color="black", label=labels[0])
+        axes.plot([found.maximum], [place], "s", fillstyle="none", color=COLOURS[1], label=labels[1])
+        text = f"sites {found.sites[0]}, {found.sites[1]}"
+        axes.annotate(text, (found.maximum, place), (0, 7), textcoords="offset points", ha="center")
+        labels = None, None
     axes.set(xlabel="log odds |ρ| around a rectangle (nats)", xlim=(0, None))
     axes.margins(x=0.1)
 

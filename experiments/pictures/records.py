@@ -11,6 +11,7 @@ from experiments.chains.curve import curve_on
 from experiments.decoding.figures import frontier_on, measure
 from experiments.masked_lm.drawing import distances_on
 from experiments.pictures.drawers import draws_records, look
+from experiments.tightness.figures import atlas_on
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -79,3 +80,10 @@ def draw_sample_sizes(axes: Axes, named: Mapping[str, Record]) -> None:
         axes.plot(sizes, values, label=label, **look(number))
     axes.set(xlabel="mask size k (tokens)", ylabel=f"sequences for TV ≤ {record['target']:g}", yscale="log",
              xticks=sizes)  # fmt: skip
+
+
+@draws_records("tighten", "claim", "bound", "ratio", "random", of=list)
+def draw_atlas_of_bounds(axes: Axes, named: Mapping[str, Any]) -> None:
+    """How near to equality each bound was brought."""
+    (records,) = named.values()
+    atlas_on(axes, records)

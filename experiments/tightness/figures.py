@@ -10,6 +10,7 @@ import numpy as np
 from experiments.figures import COLOURS, headline, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NEAR = 0.999
@@ -18,8 +19,17 @@ NEAR = 0.999
 
 def draw_atlas(records: Sequence[Mapping[str, Any]]) -> Figure:
     """One row for each bound: the median over random instances (open) and the tightest that was found (filled)."""
+    figure, (axes,) = new_figure(1, 1, 6.4, 1.4 + 0.21 * len(records))
+    atlas_on(axes, records)
+    near = sum(record["ratio"] >= NEAR for record in records)
+    headline(figure, f"{near} of {len(records)} bounds come within {1 - NEAR:.1%} of equality on some instance")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def atlas_on(axes: Axes, records: Sequence[Mapping[str, Any]]) -> None:
+    """The rows on axes, without headline and legend."""
     rows = sorted(records, key=lambda record: record["ratio"])
-    figure, (axes,) = new_figure(1, 1, 6.4, 1.4 + 0.21 * len(rows))
     places = np.arange(len(rows))
     for place, record in zip(places, rows, strict=True):
         left = record["random"] or record["ratio"]
@@ -33,7 +43,3 @@ def draw_atlas(records: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.set_yticks(places, [f"{record['claim']}  {record['bound']}" for record in rows])
     axes.set_xlabel("exact / bound (inverse for lower bounds); 1: attained")
-    near = sum(record["ratio"] >= NEAR for record in rows)
-    headline(figure, f"{near} of {len(rows)} bounds come within {1 - NEAR:.1%} of equality on some instance")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-    return figure

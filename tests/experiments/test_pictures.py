@@ -3,6 +3,7 @@ cannot draw."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
+from PIL import Image
 
 import gmlm
 from experiments.chains.record import chain_record
@@ -84,6 +86,10 @@ PLAIN: dict[str, Callable[[], Any]] = {
     "record of decode": lambda: decode_record(LAW, ["llada", "optimal"], [1, 2]),
     "record of information": lambda: ising_information(LAW, [1, 2]),
     "record of sample-size": lambda: sample_sizes(LAW, [1, 4], 0.1),
+    "records of tighten": lambda: [
+        {"claim": "C6", "bound": "entropy", "ratio": 0.5, "random": 0.1},
+        {"claim": "C5", "bound": "uniform block", "ratio": 1.0, "random": None},
+    ],
     "record of a window": lambda: {
         "window": "AC",
         "samplers": [],
@@ -203,6 +209,8 @@ def test_without_the_face_a_result_says_who_draws(monkeypatch: pytest.MonkeyPatc
 def test_records_are_known_by_their_keys_and_other_dictionaries_are_not() -> None:
     assert drawer_of(ising_information(LAW, [1])) is not None
     assert drawer_of({"by_k": []}) is None
+    assert drawer_of([{"by_k": []}]) is None
+    assert drawer_of([]) is None
 
 
 def test_a_path_ends_without_blanks_and_fills_each_site_once() -> None:
@@ -212,6 +220,11 @@ def test_a_path_ends_without_blanks_and_fills_each_site_once() -> None:
     assert path.filled.sum(axis=0).tolist() == [1, 1, 1, 1]
     assert path.calls.tolist() == [1.0, 1.0, 1.0]
     assert str(path).splitlines()[0] == "____"
+    first = path.until(1)
+    assert str(first) == "\n".join(str(path).splitlines()[:2])
+    assert first.calls.tolist() == [1.0]
+    with pytest.raises(gmlm.InvalidInput, match=r"step = 4: must lie in 0\.\.3"):
+        path.until(4)
     with pytest.raises(gmlm.InvalidInput, match="alphabet = a: a letter for each of 2 symbols"):
         gmlm.unmask(TABLES, gmlm.parse("random-order"), 3, np.random.default_rng(0), "a")
 
@@ -248,6 +261,10 @@ def test_a_slider_draws_anew_and_the_first_picture_is_for_the_first_values(monke
     assert len(shown) == 3
     assert shown[2] is not figure
     assert pyplot.get_fignums() == []
+    gmlm.explore(draw, play=True, coupling=[0.5, 0.0, 1.0])
+    assert Image.open(io.BytesIO(shown[3].data)).n_frames == 3
+    with pytest.raises(gmlm.InvalidInput, match="play = 2 arguments"):
+        gmlm.explore(draw, play=True, coupling=[0.5], k=[1])
     with pytest.raises(gmlm.InvalidInput, match="coupling = "):
         gmlm.explore(draw, coupling=[])
     with pytest.raises(gmlm.InvalidInput, match="must return the axes"):

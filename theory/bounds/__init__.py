@@ -2,13 +2,9 @@
 
 from theory.bounds.finite_sample import (
     best_cover_of_box,
-    excess_loss_bound,
-    log_cover_size_of_box,
     observed_loss_bound,
-    smallest_conditional,
     smallest_conditional_in_box,
     total_variation_bound,
-    uniform_deviation,
 )
 from theory.bounds.mixing_time import (
     bottleneck_bounds,
@@ -16,7 +12,7 @@ from theory.bounds.mixing_time import (
     mixing_time_bounds,
     relaxation_time_bounds,
 )
-from theory.bounds.sample_size import asymptotic_sample_size, asymptotic_total_variation
+from theory.bounds.sample_size import asymptotic_sample_size
 from theory.bounds.strong_clique import (
     escape_probability_bound,
     escape_time_bound,
@@ -32,14 +28,11 @@ from theory.bounds.strong_clique import (
 
 __all__ = [
     "asymptotic_sample_size",
-    "asymptotic_total_variation",
     "best_cover_of_box",
     "bottleneck_bounds",
     "entropy_contraction_bounds",
     "escape_probability_bound",
     "escape_time_bound",
-    "excess_loss_bound",
-    "log_cover_size_of_box",
     "log_escape_probability_bound",
     "log_escape_probability_exponent",
     "log_escape_probability_hoeffding",
@@ -49,10 +42,8 @@ __all__ = [
     "redraw_probability",
     "relaxation_time_bounds",
     "right_mode_mass",
-    "smallest_conditional",
     "smallest_conditional_in_box",
     "staying_probability_bound",
     "steps_to_right_mode",
     "total_variation_bound",
-    "uniform_deviation",
 ]

@@ -6,9 +6,8 @@ What one function computes about an operator is kept for the others (`theory.cha
 
 from __future__ import annotations
 
-from theory.chains.absorption import Absorption, absorption, backward_committor, committor, hitting_probabilities
+from theory.chains.absorption import absorption, backward_committor, committor, hitting_probabilities
 from theory.chains.classes import (
-    CommunicatingClasses,
     closed_classes,
     communicating_classes,
     cyclic_classes,
@@ -16,10 +15,8 @@ from theory.chains.classes import (
     reachable_from,
     transient_states,
 )
-from theory.chains.conductance import BottleneckRatio, bottleneck_ratio, bottleneck_ratio_of
-from theory.chains.gaps import Gaps
+from theory.chains.conductance import bottleneck_ratio, bottleneck_ratio_of
 from theory.chains.hitting import (
-    HittingTimes,
     escape_probability_within,
     expected_escape_times,
     expected_hitting_times,
@@ -28,14 +25,13 @@ from theory.chains.hitting import (
 )
 from theory.chains.iterative import (
     IterativeGaps,
-    IterativeLaw,
     NotConverged,
     arnoldi_gaps,
     lanczos_gaps,
     sweep_ratio,
 )
-from theory.chains.lumping import Lumping, lump
-from theory.chains.metastability import MetastablePartition, MetastableSet, metastable_sets
+from theory.chains.lumping import lump
+from theory.chains.metastability import MetastablePartition, metastable_sets
 from theory.chains.mixing import MixingTime, NotMixedBy, mixing_time, mixing_time_from
 from theory.chains.operator import (
     Composition,
@@ -60,18 +56,10 @@ from theory.chains.stationary import StationaryLaw, residual, stationary_law, st
 from theory.chains.total_variation import TotalVariationCurve, geometric_times, total_variation_curve
 
 __all__ = [
-    "Absorption",
-    "BottleneckRatio",
-    "CommunicatingClasses",
     "Composition",
     "DenseOperator",
-    "Gaps",
-    "HittingTimes",
     "IterativeGaps",
-    "IterativeLaw",
-    "Lumping",
     "MetastablePartition",
-    "MetastableSet",
     "MixingTime",
     "NotConverged",
     "NotMixedBy",

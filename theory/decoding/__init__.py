@@ -13,7 +13,7 @@ from theory.decoding.output_law import (
     total_correlations,
 )
 from theory.decoding.registry import RULES, parse
-from theory.decoding.rule import Predictor, Rule, Setting
+from theory.decoding.rule import Rule, Setting
 from theory.decoding.sampling import Sampled, sample
 from theory.decoding.schedules import (
     SIZE_PLANS,
@@ -40,7 +40,6 @@ __all__ = [
     "Frontier",
     "FunctionPredictor",
     "KnownLaw",
-    "Predictor",
     "Rule",
     "Sampled",
     "Schedule",

@@ -5,20 +5,18 @@
 `path_coupling` bounds from the influence of sites on each other.
 """
 
-from theory.inequalities.dobrushin import DobrushinCriterion, dobrushin, influence_matrix, spectral_radius
+from theory.inequalities.dobrushin import DobrushinCriterion, dobrushin
 from theory.inequalities.entropy_contraction import (
-    Certificate,
     branch_and_bound,
     dobrushin_tensorization_bound,
     smallest_overlap,
     step_branch_and_bound,
 )
-from theory.inequalities.hamming import hamming_distances, is_geodesic, neighbour_pairs, path_distances
-from theory.inequalities.log_sobolev import ModifiedLogSobolevConstant, entropy_production, modified_log_sobolev
+from theory.inequalities.log_sobolev import entropy_production, modified_log_sobolev
 from theory.inequalities.masking_channel import MaskingChannel
-from theory.inequalities.path_coupling import Contraction, ollivier_curvature, path_coupling, wasserstein
+from theory.inequalities.path_coupling import Contraction, ollivier_curvature, path_coupling
 from theory.inequalities.poincare import PoincareConstant, poincare_constant, slowest_functions
-from theory.inequalities.step_contraction import StepContraction, step_contraction, step_ratio
+from theory.inequalities.step_contraction import step_contraction, step_ratio
 from theory.inequalities.tensorization import (
     TensorizationConstant,
     approximate_tensorization,
@@ -30,13 +28,10 @@ from theory.inequalities.tensorization import (
 )
 
 __all__ = [
-    "Certificate",
     "Contraction",
     "DobrushinCriterion",
     "MaskingChannel",
-    "ModifiedLogSobolevConstant",
     "PoincareConstant",
-    "StepContraction",
     "TensorizationConstant",
     "approximate_tensorization",
     "branch_and_bound",
@@ -44,24 +39,17 @@ __all__ = [
     "dobrushin",
     "dobrushin_tensorization_bound",
     "entropy_production",
-    "hamming_distances",
-    "influence_matrix",
-    "is_geodesic",
     "modified_log_sobolev",
-    "neighbour_pairs",
     "ollivier_curvature",
     "path_coupling",
-    "path_distances",
     "poincare_constant",
     "product_constant",
     "slowest_functions",
     "smallest_overlap",
-    "spectral_radius",
     "step_branch_and_bound",
     "step_contraction",
     "step_ratio",
     "tensorization_ratio",
     "tensorization_upper_bound",
     "tensorization_upper_bounds",
-    "wasserstein",
 ]

@@ -17,7 +17,7 @@ from theory.laws.ising import (
 from theory.laws.joint import JointLaw
 from theory.laws.parity import parity_law
 from theory.laws.potts import potts, potts_family
-from theory.laws.products import MixtureOfProducts, ProductLaw, mixture_of_products, product_law
+from theory.laws.products import mixture_of_products, product_law
 from theory.laws.random import random_ising, random_law, sparse_random_law
 from theory.laws.sequences import hidden_markov_sequence, markov_sequence
 
@@ -28,8 +28,6 @@ __all__ = [
     "ExponentialLaw",
     "IsingLaw",
     "JointLaw",
-    "MixtureOfProducts",
-    "ProductLaw",
     "clique_counts",
     "curie_weiss",
     "curie_weiss_counts",

@@ -15,10 +15,8 @@ from theory.samplers.independent_parallel import ParallelSteps, independent_para
 from theory.samplers.k_parallel import KParallelSteps, k_parallel
 from theory.samplers.locally_balanced import LocallyBalanced, locally_balanced
 from theory.samplers.metropolis_hastings import CorrectedParallel, metropolis_hastings
-from theory.samplers.product_block_gibbs import k_gibbs_product_spectrum
 from theory.samplers.sampler import Sampler
 from theory.samplers.systematic_scan import Scan, systematic_scan
-from theory.samplers.threads import thread_limit
 
 __all__ = [
     "SAMPLERS",
@@ -26,7 +24,6 @@ __all__ = [
     "block_gibbs",
     "confidence_remasking",
     "independent_parallel",
-    "k_gibbs_product_spectrum",
     "k_parallel",
     "least_confident",
     "locally_balanced",
@@ -34,7 +31,6 @@ __all__ = [
     "metropolis_hastings",
     "parse_sampler",
     "systematic_scan",
-    "thread_limit",
 ]
 
 SAMPLERS: dict[str, type[Sampler]] = {

@@ -18,7 +18,6 @@ from theory.symmetry.automorphisms import (
     violation,
 )
 from theory.symmetry.exchangeable_chains import (
-    BlockGibbsCounts,
     block_gibbs_counts,
     log_independent_parallel,
     log_parallel_law,
@@ -26,17 +25,13 @@ from theory.symmetry.exchangeable_chains import (
 )
 from theory.symmetry.graph_symmetries import graph_symmetries
 from theory.symmetry.orbits import (
-    Orbits,
     orbits,
-    require_symmetric,
     symmetric_orbits,
     symmetry_violation,
 )
 from theory.symmetry.search import find_automorphisms
 
 __all__ = [
-    "BlockGibbsCounts",
-    "Orbits",
     "Relabelling",
     "SymmetryGroup",
     "block_gibbs_counts",
@@ -47,7 +42,6 @@ __all__ = [
     "log_independent_parallel",
     "log_parallel_law",
     "orbits",
-    "require_symmetric",
     "single_site",
     "site_permutation",
     "symmetric_orbits",

@@ -2,7 +2,7 @@
 
 from simulators.montecarlo.models.function import FunctionModel
 from simulators.montecarlo.models.mixture import MixtureModel
-from simulators.montecarlo.models.model import MAX_BLOCK_VALUES, Model, Tempered
+from simulators.montecarlo.models.model import Model, Tempered
 from simulators.montecarlo.models.pairwise import (
     PairwiseModel,
     ising_from_couplings,
@@ -12,7 +12,6 @@ from simulators.montecarlo.models.pairwise import (
 from simulators.montecarlo.models.sequences import HiddenMarkovModel, MarkovModel
 
 __all__ = [
-    "MAX_BLOCK_VALUES",
     "FunctionModel",
     "HiddenMarkovModel",
     "MarkovModel",

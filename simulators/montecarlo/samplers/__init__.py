@@ -15,15 +15,13 @@ from simulators.montecarlo.samplers.independent_parallel import independent_para
 from simulators.montecarlo.samplers.k_parallel import k_parallel
 from simulators.montecarlo.samplers.locally_balanced import locally_balanced
 from simulators.montecarlo.samplers.metropolis_hastings import metropolis_hastings
-from simulators.montecarlo.samplers.sampler import Info, Sampler, State
+from simulators.montecarlo.samplers.sampler import Sampler, State
 from simulators.montecarlo.samplers.systematic_scan import systematic_scan
 from theory import samplers as exact
 from theory.masks import MaskLaw
 
 __all__ = [
     "SAMPLERS",
-    "Info",
-    "Sampler",
     "State",
     "block_gibbs",
     "confidence_remasking",

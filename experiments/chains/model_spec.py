@@ -14,7 +14,10 @@ class ModelSpec:
     model: str = parameter("ising", "the law")
     sites: int = parameter(8, "sites N", minimum=1, maximum=62)
     symbols: int = parameter(2, "symbols q, for models with a free alphabet", minimum=2, maximum=1000)
-    graph: str = parameter("cycle", "graph of ising and potts: cycle, path, complete, grid, torus, star, ...")
+    graph: str = parameter(
+        "cycle",
+        "graph of ising and potts: complete, cycle, empty, grid, hypercube, path, random-regular, star, torus",
+    )
     coupling: float = parameter(0.5, "coupling J of every edge; β of curie-weiss; else strength of dependence, nats")
     field: float = parameter(0.0, "field h of every site; preference for some symbols")
     clique: int = parameter(4, "sites m of the strong clique", minimum=2)

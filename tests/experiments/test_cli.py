@@ -14,6 +14,7 @@ import pytest
 from experiments.chains.models import MODELS
 from experiments.claims import MODULES, load
 from tests.experiments.command_line import run
+from theory.laws import GRAPH_NAMES
 from theory.samplers import SAMPLERS
 
 SMALL = ["C8", "--set", "sites=4", "--set", "cliques=3,4", "--set", "couplings=0.5,1"]
@@ -181,11 +182,11 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest
     assert "cannot be written" in err
 
 
-def test_the_help_names_every_model_and_sampler(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_every_model_graph_and_sampler(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "chain", "--help")
     text = re.sub(r"\s+", " ", out).replace("- ", "-")
     assert code == 0
-    assert [name for name in (*MODELS, *SAMPLERS) if name not in text] == []
+    assert [name for name in (*MODELS, *GRAPH_NAMES, *SAMPLERS) if name not in text] == []
 
 
 def test_help_and_the_exact_claims_load_neither_jax_nor_more_than_they_need() -> None:

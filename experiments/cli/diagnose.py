@@ -28,8 +28,13 @@ _OF_FILES = {
 """The options that name a law, by the one that names its file."""
 
 _OF_WINDOWS = ("mlm", "sequence", "region", "alphabet")
-_EVERY = dict.fromkeys((*_OF_MODELS, *(name for names in _OF_FILES.values() for name in names), *_OF_WINDOWS))
-"""What names a subject."""
+_OF_TRANSLATORS = ("t5", "source", "target", "limit", "steps")
+_SETTINGS = ("decoder", "calls", "k", "data", "budget")
+"""Of all but translators."""
+
+_EVERY = dict.fromkeys(
+    (*_OF_MODELS, *(name for names in _OF_FILES.values() for name in names), *_OF_WINDOWS, *_OF_TRANSLATORS, *_SETTINGS)
+)
 
 
 @click.command()
@@ -43,6 +48,15 @@ _EVERY = dict.fromkeys((*_OF_MODELS, *(name for names in _OF_FILES.values() for 
     default=None,
     help="With --corpus: letters (a to z and a space) or all. With --mlm: aa, top:K or a file.",
 )
+@click.option("--t5", type=click.Path(path_type=Path), help="A translation checkpoint, as for `gmlm t5 evaluate`.")
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path),
+    help="With --t5: sentences, or sentence TAB reference.  [default: the synthetic language of `gmlm t5 train`]",
+)
+@click.option("--target", type=click.Path(path_type=Path), help="With --t5: the references of --source, line by line.")
+@click.option("--limit", type=int, default=200, show_default=True, help="With --t5: the first so many pairs.")
+@click.option("--steps", type=int, default=4, show_default=True, help="With --t5: refinement steps.")
 @click.option(
     "--decoder", default="confidence", show_default=True, metavar="NAME[:OPTION=VALUE,...]", help="The rule you use."
 )
@@ -61,18 +75,20 @@ _EVERY = dict.fromkeys((*_OF_MODELS, *(name for names in _OF_FILES.values() for 
 @click.option("--figure", type=WrittenFile(*FIGURES), help="Draw the ranking: a .svg, .png or .pdf file.")
 @click.pass_context
 def diagnose(context: click.Context, as_json: bool, figure: Path | None, **options: Any) -> None:
-    """What is likely to fail with a law or a masked network, ranked, and what to try.
+    """What is likely to fail with a law, a masked network or a translator, ranked, and what to try.
 
     Slow mixing, independent parallel steps, parallel decoding, the order of unmasking, ties, rules that draw before
-    they choose, incompatible conditionals, masks that teach little, too few sequences. Each has a number in its own
-    unit, the threshold from which on it matters, its claim, and a command to try. A severity is the number over the
-    threshold. The first line is the answer.
+    they choose, incompatible conditionals, masks that teach little, too few sequences; of translators stutter,
+    lengths, updates of tokens that are seen, too few steps. Each has a number in its own unit, the threshold from
+    which on it matters, its claim, and a command to try. A severity is the number over the threshold. The first
+    line is the answer.
 
     \b
     gmlm diagnose --model strong-clique --clique 6 --coupling 1 --field 0.05
     gmlm diagnose --table law.npy --decoder llada --calls 2 --data 1000
     gmlm diagnose --corpus text.txt --sites 64 --figure ranking.svg
     gmlm diagnose --mlm FOLDER --sequence EVQLV... --region 103:105
+    gmlm diagnose --t5 FOLDER --source test.tsv --steps 4
     """
     from experiments.cli.output import show_json
     from experiments.cli.progress import progress
@@ -87,7 +103,10 @@ def diagnose(context: click.Context, as_json: bool, figure: Path | None, **optio
         def say(text: str) -> None:
             shown.update(shown.done + 1, text=text, now=True)
 
-        found = _window(options, say) if options["mlm"] is not None else _law(options, given, say)
+        if options["t5"] is not None:
+            found = _translator(options, say)
+        else:
+            found = _window(options, say) if options["mlm"] is not None else _law(options, given, say)
     if figure is not None:
         write_atomically(figure, render(draw_diagnosis(found.record()), figure.suffix[1:]))
     if as_json:
@@ -106,15 +125,17 @@ def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
     from experiments.chains.models import MODELS, used_fields
     from theory.errors import InvalidInput
 
-    sources = [name for name in (*_OF_FILES, "mlm") if options[name]]
+    sources = [name for name in (*_OF_FILES, "mlm", "t5") if options[name]]
     if len(sources) > 1:
         raise InvalidInput(f"--{sources[0]}", str(options[sources[0]]), f"give either it or --{sources[1]}")
     if sources:
-        used, why = {"mlm": _OF_WINDOWS, **_OF_FILES}[sources[0]], f"with --{sources[0]}"
+        named = {"mlm": _OF_WINDOWS, "t5": _OF_TRANSLATORS, **_OF_FILES}[sources[0]]
+        used, why = set(named), f"with --{sources[0]}"
     else:
         model = options["model"]
-        used = ("model", *used_fields(model, options["graph"])) if model in MODELS else _OF_MODELS
+        used = {"model", *used_fields(model, options["graph"])} if model in MODELS else set(_OF_MODELS)
         why = f"on the model {model}"
+    used |= set() if sources == ["t5"] else set(_SETTINGS)
     for name in _EVERY:
         if name in given and name not in used:
             value = options[name]
@@ -123,7 +144,7 @@ def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
 
 
 def _numbers(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: options[name] for name in ("decoder", "calls", "k", "data", "budget")}
+    return {name: options[name] for name in _SETTINGS}
 
 
 def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
@@ -136,7 +157,7 @@ def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
     # Defaults of other commands differ in the number of sites.
     needed = {"sites"} if source in (None, "corpus") else set()
     words = " ".join(f"--{name} {shlex.quote(str(options[name]))}" for name in named if name in given | needed)
-    read = {name: options[name] for name in _EVERY if name not in ("mlm", "sequence", "region")}
+    read = {name: options[name] for names in (_OF_MODELS, *_OF_FILES.values()) for name in names}
     law = read_law(**{**read, "alphabet": options["alphabet"] or "letters"}, large_tables=True)
     spec = ModelSpec(**declared_values(ModelSpec, options)) if not source and options["model"] in MODELS else None
     commands = Commands.of_law(words, chains=spec is not None or source not in (None, "corpus"))
@@ -158,6 +179,25 @@ def _window(options: dict[str, Any], say: Any) -> Diagnosis:
     commands = Commands.of_window(folder, sequence, region, alphabet)
     name = f"window {region} of {folder.name}, N = {window.sites}"
     return diagnose(window, **_numbers(options), name=name, commands=commands, say=say)
+
+
+def _translator(options: dict[str, Any], say: Any) -> Diagnosis:
+    from experiments.cli.t5.data import validation_pairs
+    from experiments.cli.t5.decoding import load_translation_model
+    from experiments.diagnosis.translation import Evaluation, diagnose_translator
+    from experiments.translation.quality import first_pairs
+    from simulators.t5.files.parallel_text import read_pairs
+    from theory.errors import InvalidInput
+    from theory.language import ParallelLanguage
+
+    folder, source, target = options["t5"], options["source"], options["target"]
+    if target is not None and source is None:
+        raise InvalidInput("--target", str(target), "needs --source")
+    known = validation_pairs(ParallelLanguage(), 0) if source is None else read_pairs(source, target)
+    pairs = first_pairs(known, options["limit"])
+    network, vocabulary = load_translation_model(folder)
+    evaluation = Evaluation.of(folder, source, target, options["limit"], network.config.range_masks)
+    return diagnose_translator(folder.name, network, vocabulary, pairs, options["steps"], evaluation, say)
 
 
 def _print(found: Diagnosis) -> None:

@@ -7,6 +7,8 @@ Thresholds are of four kinds, each declared once:
     SHARE       total variation: the share of sequences that come out other than they should
     NATS        nats a token
     DATA        times the sequences that masks of all sites need
+
+Of translations there are three more, in the units in which translators are compared.
 """
 
 from __future__ import annotations
@@ -25,6 +27,16 @@ NATS = 0.01
 
 DATA = 2.0
 """Twice the data is a cost that is noticed, and no constant of an asymptotic formula."""
+
+
+STUTTER = 0.01
+"""Share of neighbours, above that of the references: one repeated word in about eight sentences of twelve tokens."""
+
+LENGTH = 0.5
+"""Tokens a sentence: every second sentence is one token too long or too short."""
+
+BLEU = 1.0
+"""The difference that papers on translation report as a gain."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,13 @@ TOKEN_ORDER = Mode("incompatible conditionals, decoding", ("C10", "N8"), "nats a
 MASKING = Mode("masks that teach little", ("C2", "C3"), "times the sequences", DATA, "a cost that is noticed")
 TOO_FEW = Mode("too few sequences", ("C1", "C4"), "total variation", SHARE, _SHARE)
 
+REPEATS = Mode("stutter", ("P1", "P2"), "share of neighbours", STUTTER, "a repeated word in one of eight sentences")
+LENGTHS = Mode("wrong lengths", ("P5",), "tokens a sentence", LENGTH, "every second sentence is a token off")
+_BLEU = "what papers report as a gain"
+SEEN_TOKENS = Mode("updates of tokens that are seen", ("P3", "P4"), "BLEU", BLEU, _BLEU)
+FEW_STEPS = Mode("too few steps", ("P1", "P5"), "BLEU", BLEU, _BLEU)
+
 OF_LAWS = (MIXING, STUCK, PARALLEL_LAW, PARALLEL_DECODING, ORDER, TIES, DRAWN_FIRST, MASKING, TOO_FEW)
 OF_NETWORKS = (*OF_LAWS, SCAN_ORDER, TOKEN_ORDER)
-EVERY = OF_NETWORKS
+OF_TRANSLATORS = (REPEATS, LENGTHS, SEEN_TOKENS, FEW_STEPS)
+EVERY = (*OF_NETWORKS, *OF_TRANSLATORS)

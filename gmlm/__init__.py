@@ -76,6 +76,8 @@ HOMES = {
         "sample",
         "unmask",
     ),
+    # What is likely to fail, and what to try.
+    "experiments.diagnosis.subjects": ("diagnose",),
     # Pictures of all of these.
     "experiments.pictures": ("explore", "plot"),
     # Networks, results and errors.

@@ -149,7 +149,7 @@ def _numbers(options: dict[str, Any]) -> dict[str, Any]:
 
 def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
     from experiments.chains.models import MODELS
-    from experiments.diagnosis import diagnose
+    from experiments.diagnosis.subjects import diagnose
     from experiments.diagnosis.commands import Commands
 
     source = _source(options)
@@ -166,7 +166,7 @@ def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
 
 def _window(options: dict[str, Any], say: Any) -> Diagnosis:
     from experiments.cli.mlm.options import open_window
-    from experiments.diagnosis import diagnose
+    from experiments.diagnosis.subjects import diagnose
     from experiments.diagnosis.commands import Commands
     from theory.errors import InvalidInput
 

@@ -4,7 +4,3 @@ Every number comes from an act that exists (`experiments.chains`, `experiments.d
 `experiments.masked_lm`, `experiments.translation`); here they are compared with thresholds (`modes`), put in order and
 answered with a command whose effect was measured too, where that is cheap.
 """
-
-from experiments.diagnosis.subjects import diagnose
-
-__all__ = ["diagnose"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from experiments.diagnosis.modes import EVERY, Mode
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from theory.pictures import Pictured
 
 ROUNDING = 1e-9
 """Sizes below this are rounding."""
@@ -51,7 +49,7 @@ class Finding:
 
 
 @dataclass
-class Diagnosis:
+class Diagnosis(Pictured):
     """What is likely to fail.
 
     Attributes:
@@ -133,13 +131,6 @@ class Diagnosis:
             ],
             "left_out": self.left_out,
         }
-
-    def plot(self, axes: Axes) -> Axes:
-        """Bars of the severities on axes of matplotlib."""
-        from experiments.diagnosis.drawing import draw_bars
-
-        draw_bars(axes, self.record())
-        return axes
 
     def __str__(self) -> str:
         return self.answer

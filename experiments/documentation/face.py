@@ -26,6 +26,7 @@ TITLES = {
     "theory.bounds": "Bounds",
     "theory.incompatibility": "Incompatibility",
     "theory.decoding": "Decoders",
+    "experiments.diagnosis.subjects": "What is likely to fail",
     "experiments.pictures": "Pictures",
     "simulators.masked_lm": "Networks",
     "experiments.sweeps": "Sweeps and results",

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from experiments.figures import style
-from experiments.pictures import chains, decoding, laws, learning, numbers, records
+from experiments.pictures import chains, decoding, diagnoses, laws, learning, numbers, records
 from experiments.pictures.drawers import MOST_SERIES, Drawer, drawer_of, drawn_before, known
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODULES = (chains, decoding, laws, learning, numbers, records)
+MODULES = (chains, decoding, diagnoses, laws, learning, numbers, records)
 """Where the drawers are; importing a module registers those in it."""
 
 

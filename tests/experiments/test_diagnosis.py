@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from experiments.cli import gmlm
-from experiments.diagnosis import diagnose
+from experiments.diagnosis.subjects import diagnose
 from experiments.diagnosis import modes as m
 from experiments.diagnosis.commands import Commands
 from experiments.diagnosis.drawing import draw_diagnosis

@@ -149,8 +149,8 @@ def _numbers(options: dict[str, Any]) -> dict[str, Any]:
 
 def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
     from experiments.chains.models import MODELS
-    from experiments.diagnosis.subjects import diagnose
     from experiments.diagnosis.commands import Commands
+    from experiments.diagnosis.subjects import diagnose
 
     source = _source(options)
     named = _OF_FILES[source] if source else _OF_MODELS
@@ -166,8 +166,8 @@ def _law(options: dict[str, Any], given: set[str], say: Any) -> Diagnosis:
 
 def _window(options: dict[str, Any], say: Any) -> Diagnosis:
     from experiments.cli.mlm.options import open_window
-    from experiments.diagnosis.subjects import diagnose
     from experiments.diagnosis.commands import Commands
+    from experiments.diagnosis.subjects import diagnose
     from theory.errors import InvalidInput
 
     folder, sequence, region, alphabet = (options[name] for name in ("mlm", "sequence", "region", "alphabet"))

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from experiments.cli import gmlm
-from experiments.diagnosis.subjects import diagnose
 from experiments.diagnosis import modes as m
 from experiments.diagnosis.commands import Commands
 from experiments.diagnosis.drawing import draw_diagnosis
 from experiments.diagnosis.findings import Diagnosis, Finding, severity_of, shown
 from experiments.diagnosis.sampling import independent_steps
+from experiments.diagnosis.subjects import diagnose
 from experiments.figures import fit_a_phone, for_a_phone, render
 from simulators.masked_lm import MaskedLM
 from tests.masked_lm_examples import joint_network

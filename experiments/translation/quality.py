@@ -37,7 +37,8 @@ class Quality:
         bleu_interval, chrf_interval: half of their 95% bootstrap intervals over sentences; None where not asked for.
         ceiling: BLEU of the references, written with the vocabulary and read back; no output scores more by much.
         stutter, reference_stutter: share of equal neighbours in outputs and references.
-        length_error: mean |tokens of the output - tokens of the reference|.
+        length_error, token_error, order_error: edits in tokens that a sentence lacks to its reference, mean: because
+            the lengths differ, because tokens are wrong, and because they stand in the wrong place.
         milliseconds: for a sentence, batched, without compilation, tokenising not counted.
         processor_milliseconds: of all processor cores together, likewise; on a busy machine the number to compare.
         bleu_signature, chrf_signature: of sacrebleu.
@@ -55,6 +56,8 @@ class Quality:
     stutter: float
     reference_stutter: float
     length_error: float
+    token_error: float
+    order_error: float
     milliseconds: float
     processor_milliseconds: float
     bleu_signature: str
@@ -103,7 +106,7 @@ def measure_quality(
     Raises:
         InvalidInput: no steps, or a reference longer than the network allows where its length is to be given.
     """
-    from simulators.t5.decoding.evaluation import length_error, stutter_rate, text_scores
+    from simulators.t5.decoding.evaluation import edit_errors, stutter_rate, text_scores
     from simulators.t5.decoding.translation import Translator
 
     refines = network.config.decoder == "refinement"
@@ -126,6 +129,7 @@ def measure_quality(
         texts = vocabulary.decode(target.tokens for target in targets)
         scores = text_scores(texts, pairs.targets, tokenizer, bootstrap)
         tokens = [target.tokens for target in targets]
+        errors = edit_errors(tokens, spoken)
         quality = Quality(
             model=name,
             decoder=network.config.decoder,
@@ -138,7 +142,9 @@ def measure_quality(
             ceiling=ceiling,
             stutter=stutter_rate(tokens),
             reference_stutter=stutter_rate(spoken),
-            length_error=length_error(tokens, spoken),
+            length_error=errors.length,
+            token_error=errors.tokens,
+            order_error=errors.order,
             milliseconds=1000 * translator.seconds / len(sources),
             processor_milliseconds=1000 * translator.processor_seconds / len(sources),
             bleu_signature=scores.bleu_signature,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.t5.decoding.evaluation import length_error, stutter_rate, text_scores
+from simulators.t5.decoding.evaluation import edit_distances, edit_errors, stutter_rate, text_scores
 from simulators.t5.decoding.settings import GenerationSettings, RefinementSettings, Sampling
 from simulators.t5.decoding.translation import Settings, Translator
 from simulators.t5.network.network import T5
@@ -76,8 +76,37 @@ def test_stutter_is_the_share_of_equal_neighbours(rows: list[list[int]]) -> None
     assert stutter_rate(rows) == pytest.approx(expected)
 
 
-def test_length_error_has_no_sign() -> None:
-    assert length_error([[1, 2], [], [3]], [[1], [4, 4], [5]]) == pytest.approx(1.0)
+def slow_distance(one: list[int], other: list[int]) -> int:
+    """Levenshtein's recursion."""
+    if not one or not other:
+        return len(one) + len(other)
+    return min(
+        slow_distance(one[1:], other) + 1,
+        slow_distance(one, other[1:]) + 1,
+        slow_distance(one[1:], other[1:]) + (one[0] != other[0]),
+    )
+
+
+rows_of_few = st.lists(st.integers(0, 3), max_size=5)
+
+
+@given(st.lists(st.tuples(rows_of_few, rows_of_few), min_size=1, max_size=4))
+def test_edits_are_levenshtein_s_and_no_part_is_negative(pairs: list[tuple[list[int], list[int]]]) -> None:
+    sentences, references = map(list, zip(*pairs, strict=True))
+    distances = [slow_distance(*pair) for pair in pairs]
+    assert edit_distances(sentences, references).tolist() == distances
+    errors = [edit_errors([one], [other]) for one, other in pairs]
+    assert min(map(min, errors)) >= 0
+    assert edit_errors(sentences, references) == pytest.approx(np.mean(errors, axis=0))
+    assert sum(edit_errors(sentences, references)) == pytest.approx(np.mean(distances))
+
+
+def test_edits_are_told_apart() -> None:
+    assert edit_errors([[1, 2, 3]], [[1, 2, 3, 4, 5]]) == (2, 0, 0)
+    assert edit_errors([[1, 9, 3]], [[1, 2, 3]]) == (0, 1, 0)
+    assert edit_errors([[2, 1, 3]], [[1, 2, 3]]) == (0, 0, 2)
+    assert edit_errors([[1, 1, 3]], [[1, 2, 3]]) == (0, 1, 0)  # stutter
+    assert edit_errors([[1, 2], [], [3]], [[1], [4, 4], [5]]) == pytest.approx((1.0, 1 / 3, 0))
 
 
 def test_bad_scores_are_named() -> None:
@@ -88,7 +117,7 @@ def test_bad_scores_are_named() -> None:
     with pytest.raises(InvalidInput, match="tokenizer"):
         text_scores(["a"], ["a"], "13b")
     with pytest.raises(InvalidInput, match="sentences"):
-        length_error([[1]], [])
+        edit_errors([[1]], [])
 
 
 def rows_of_ids(count: int) -> list[list[int]]:

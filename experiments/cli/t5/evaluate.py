@@ -61,7 +61,9 @@ def evaluate(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """BLEU and chrF with 95% intervals, stutter, length error and milliseconds per sentence of CHECKPOINTS, by steps.
+    """BLEU and chrF with 95% intervals, stutter, errors and milliseconds per sentence of CHECKPOINTS, by steps.
+
+    What a sentence lacks to its reference is split into edits because of its length, of wrong tokens, and of their order.
 
     Several checkpoints, autoregressive or refining, share one table and one figure. Options of a decoder apply to the
     checkpoints that have it. Without files or a test set the pairs are fresh ones of the synthetic language of
@@ -190,7 +192,7 @@ def show_quality(rows: Sequence[Quality]) -> None:
     from experiments.cli.output import show_table
     from experiments.translation.quality import with_interval
 
-    numbers = ("steps", "passes", "BLEU", "chrF", "stutter %", "length ±", "ms")
+    numbers = ("steps", "passes", "BLEU", "chrF", "stutter %", "length", "tokens", "order", "ms")
     listed = [
         (
             row.model,
@@ -200,14 +202,15 @@ def show_quality(rows: Sequence[Quality]) -> None:
             with_interval(row.bleu, row.bleu_interval),
             with_interval(row.chrf, row.chrf_interval),
             f"{100 * row.stutter:.2f}",
-            f"{row.length_error:.2f}",
+            *(f"{error:.2f}" for error in (row.length_error, row.token_error, row.order_error)),
             f"{row.milliseconds:.2f}",
         )
         for row in rows
     ]
     show_table(("model", "decoder", *numbers), listed, right=numbers)
     click.echo(
-        f"References: stutter {100 * rows[0].reference_stutter:.2f} %. Length ±: mean difference of length in tokens."
+        f"References: stutter {100 * rows[0].reference_stutter:.2f} %. Length, tokens, order: edits of a sentence, in "
+        "tokens, that make its reference, because lengths differ, tokens are wrong, or stand in the wrong place."
     )
     for ceiling in sorted({round(row.ceiling, 2) for row in rows}):
         if ceiling < 100:

@@ -47,6 +47,7 @@ from experiments.translation.quality import measure_quality
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from simulators.t5.decoding.evaluation import edit_errors
     from simulators.t5.decoding.paired_bootstrap import Scores
     from simulators.t5.decoding.translation import Translator
     from simulators.t5.files.parallel_text import Pairs
@@ -97,6 +98,7 @@ def measure(
     fitting = networks.fitting(test)
     decoded = _Decoded(networks, fitting, steps, rows, say)
     weights = drawn_weights(len(fitting.sources), DRAWS)
+    references = [row[:-1] for row in networks.vocabulary.encode(fitting.targets)]
     cells: list[dict[str, Any]] = []
     scores: dict[Way, list[Scores]] = {}
     for name, scheme in _ways(ablations):
@@ -108,7 +110,10 @@ def measure(
                 found = drawn_scores(entry["texts"], entry["tokens"], fitting.targets, weights)
                 scores.setdefault(Way(name, scheme, entry["quality"]["steps"]), []).append(found)
                 bounds = {measure: list(interval(values)[1:]) for measure, values in found.items()}
-                cells.append({"network": name, "seed": seed, "scheme": scheme, **entry["quality"], "interval": bounds})
+                cell = {"network": name, "seed": seed, "scheme": scheme, **entry["quality"], "interval": bounds}
+                # Of the tokens: what was decoded and kept by earlier versions lacks some of them.
+                errors = edit_errors(entry["tokens"], references)._asdict()
+                cells.append(cell | {f"{part.removesuffix('s')}_error": value for part, value in errors.items()})
     return {
         "text": networks.text.fingerprint,
         "sentences": len(fitting.sources),

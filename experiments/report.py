@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments.claims import MODULES, load
 from experiments.documentation.typesetting import notation
+from experiments.figures import fit_a_phone, for_a_phone, render
 from experiments.formulas import formula, linked
 from experiments.plain import format_number
 from experiments.records import PHONE, Record, certified, deciding, draw, folder, telling
@@ -68,6 +69,7 @@ def render_report(records: Sequence[Record], title: str, out: Path | None = None
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         quick=any(record["profile"] == "quick" for record in records),
         claims=shown,
+        study=_study() if any(record["claim"][0] == "P" for record in records) else None,
         acts=[
             (name, chosen) for letter, name in ACTS.items() if (chosen := [c for c in shown if c["claim"][0] == letter])
         ],
@@ -91,6 +93,33 @@ def _shown(record: Record, out: Path | None) -> dict[str, Any]:
         "origin": json.dumps([record["provenance"][name] for name in ("commit", "code", "packages", "host")]),
         "proved": certified(record),
     }
+
+
+def _study() -> list[dict[str, Any]] | None:
+    """The ablations on real text that come with the workbench, beside the claims about translation."""
+    from experiments.translation.ablations.account import account, stored_record
+    from experiments.translation.ablations.figures import draw as draw_study
+
+    record = stored_record()
+    if record is None:
+        return None
+    wide = draw_study(record)
+    with for_a_phone():
+        narrow = draw_study(record)
+    parts = []
+    for part in account(record):
+        entry = part._asdict() | {"drawn": None}
+        if part.figure:
+            fit_a_phone(narrow[part.figure])
+            desk, phone = (render(figures[part.figure], "svg") for figures in (wide, narrow))
+            entry["drawn"] = {
+                "caption": part.caption,
+                "source": _address("svg+xml", desk),
+                "phone": _address("svg+xml", phone),
+                "width": _pixels_wide(desk),
+            }
+        parts.append(entry)
+    return parts
 
 
 def _counts(records: Sequence[Record]) -> dict[str, int]:

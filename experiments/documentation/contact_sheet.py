@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from experiments.claim import Claim
 from experiments.claims import MODULES, load
@@ -23,6 +24,9 @@ from experiments.files import read_json, write_atomically
 from experiments.plain import from_plain
 from experiments.records import Record, folder
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 DOTS_PER_INCH = 110
 
 QUALITY = 72
@@ -31,16 +35,16 @@ QUALITY = 72
 
 def pictures(claim: Claim, record: Record) -> dict[str, bytes]:
     """Every figure of a record as WebP, by its path below ``docs/``."""
-    made = {}
     data = from_plain(record["data"])
-    for spec in claim.figures:
-        buffer = io.BytesIO()
-        with style():
-            spec.draw(data).savefig(
-                buffer, format="webp", dpi=DOTS_PER_INCH, pil_kwargs={"quality": QUALITY, "method": 6}
-            )
-        made[picture(claim, spec.name)] = buffer.getvalue()
-    return made
+    return {picture(claim, spec.name): webp(spec.draw(data)) for spec in claim.figures}
+
+
+def webp(figure: Figure) -> bytes:
+    """A figure as the pages show it."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="webp", dpi=DOTS_PER_INCH, pil_kwargs={"quality": QUALITY, "method": 6})
+    return buffer.getvalue()
 
 
 def sheet(records: dict[str, Record]) -> str:

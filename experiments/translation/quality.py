@@ -201,13 +201,18 @@ def named_test_set(name: str, languages: str) -> Pairs:
     return read_pairs(Path(source), Path(references[0]))
 
 
-def draw_frontier(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """BLEU against milliseconds for a sentence; refinement is a line over its steps, autoregressive decoding a mark."""
+def draw_frontier(rows: Sequence[Mapping[str, Any]], time: str = "milliseconds") -> Figure:
+    """BLEU against milliseconds for a sentence; refinement is a line over its steps, autoregressive decoding a mark.
+
+    Args:
+        rows: fields of `Quality`.
+        time: "milliseconds", or "processor_milliseconds", which what else the machine does changes little.
+    """
     with style():
-        figure, (axes,) = new_figure(width=5.6, height=4.0)
+        figure, (axes,) = new_figure(width=5.6, height=4.6)
         for index, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
             own = [row for row in rows if row["model"] == model]
-            times, scores = [row["milliseconds"] for row in own], [row["bleu"] for row in own]
+            times, scores = [row[time] for row in own], [row["bleu"] for row in own]
             axes.plot(
                 times,
                 scores,
@@ -221,11 +226,11 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]]) -> Figure:
                     label = f"{row['steps']} step" + "s" * (row["steps"] > 1)
                     # On both sides of the line in turn: steps that stop early take the same time.
                     shift, side = ((-5, 7), "right") if place % 2 else ((6, -14), "left")
-                    point = (row["milliseconds"], row["bleu"])
+                    point = (row[time], row["bleu"])
                     axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side)
-        axes.set(xscale="log", xlabel="milliseconds for a sentence (batched)", ylabel="BLEU")
+        axes.set(xscale="log", xlabel=f"{time.replace('_', ' ')} for a sentence (batched)", ylabel="BLEU")
         for scale in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             scale("{x:g}")
         axes.margins(x=0.12, y=0.12)
-        axes.legend()
+        figure.legend(loc="outside lower center")
     return figure

@@ -4,6 +4,8 @@ One entry for each sentence and way to decode:
 
 number, source, reference, translation    line of the test set, and texts
 passes, score                             of the decoder; the score where hypotheses have one
+edits                                     in tokens, that make the reference: of length, tokens and order, see
+                                          `simulators.t5.decoding.evaluation`
 stutters                                  positions of the translation that repeat their left neighbour
 steps                                     of refinement: tokens (a mask is "_"), changed positions, stutters, and in the
                                           synthetic language registers, one letter a token
@@ -67,13 +69,20 @@ def samples(
         rescorer: chooses among the hypotheses of refinement.
         register: of the synthetic language.
     """
+    from simulators.t5.decoding.evaluation import edit_errors
     from simulators.t5.decoding.translation import Translator
 
     targets = Translator(network, settings, rows, seed, rescorer=rescorer)(vocabulary.encode(pairs.sources))
     texts = vocabulary.decode(target.tokens for target in targets)
+    references = [row[:-1] for row in vocabulary.encode(pairs.targets)]
     for number, (target, text) in enumerate(zip(targets, texts, strict=True)):
         known = {"number": number + 1, "source": pairs.sources[number], "reference": pairs.targets[number]}
-        yield known | {"translation": text} | _described(target, vocabulary, network.config.vocab_size, register)
+        edits = edit_errors([target.tokens], [references[number]])._asdict()
+        yield (
+            known
+            | {"translation": text, "edits": edits}
+            | _described(target, vocabulary, network.config.vocab_size, register)
+        )
 
 
 def _described(target: Target, pieces: Vocabulary, ids: int, register: Register | None) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.documentation.ablations import section, with_section
+from experiments.translation.ablations.account import STORED, account, stored_record
 from experiments.translation.ablations.parity import gaps, outcome
 from experiments.translation.ablations.recommendations import QUESTIONS, Way, effects, verdict
-from experiments.translation.ablations.tables import as_markdown, tables
+from experiments.translation.ablations.tables import frontier, parity, recommendations
 from experiments.translation.ablations.text import split_text
 from experiments.translation.ablations.variants import ABLATIONS, BASE, DECODING, TRAINED, VARIANTS, networks_of
 from simulators.t5.files.checkpoints import save_checkpoint
@@ -67,6 +69,7 @@ class Trainer:
 @pytest.fixture
 def trainer(monkeypatch: pytest.MonkeyPatch) -> Trainer:
     made = Trainer()
+    monkeypatch.setattr("experiments.translation.ablations.measuring.DRAWS", 50)
     monkeypatch.setattr("simulators.t5.training.loop.fit", made.fit)
     monkeypatch.setattr("simulators.t5.training.loop.read_history", made.history)
     return made
@@ -150,7 +153,7 @@ def test_verdicts_follow_intervals_and_seeds(name: str, new: list[float], old: l
     (found,) = (entry for entry in effects(cells) if entry["name"] == name)
     assert verdict(found) == expected
     assert found["bleu"]["value"] == pytest.approx(np.mean(new) - np.mean(old))
-    assert f"| {expected} |" in as_markdown({"effects": [found], "parity": []})
+    assert recommendations({"effects": [found]}).rows[0][-1] == expected
 
 
 def test_gaps_to_the_teacher_are_of_attempts_alone_and_judged_by_interval_and_seeds() -> None:
@@ -165,7 +168,7 @@ def test_gaps_to_the_teacher_are_of_attempts_alone_and_judged_by_interval_and_se
     expected = {"base": "reached", "beam": "missed", "deep": "not resolved", "fast": "not resolved"}
     expected["slow"] = "not resolved"  # one seed
     assert {gap["network"]: outcome(gap["bleu"]) for gap in found[:-1]} == expected
-    table = tables({"effects": [], "parity": found})["How near its teacher each attempt comes"]
+    table = parity({"parity": found})
     assert [row[0] for row in table.rows] == [VARIANTS[name].text for name in ("slow", "base", "fast", "deep", "beam")]
     assert [row[-1] for row in table.rows] == ["not resolved", "reached", *["not resolved"] * 2, "missed"]
     assert table.rows[2][3] == "-3.00, +1.00"
@@ -207,8 +210,11 @@ def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, tra
     assert "references" in ended.out
     assert "Self-attention" in ended.out
     table = gmlm("recommend", tmp_path / "record.json")
-    assert table.out == (tmp_path / "recommendations.md").read_text() == as_markdown(record)
-    assert table.out.count("\n") == 2 + 2 + 5
+    assert table.out == (tmp_path / "recommendations.md").read_text() == section(record)
+    assert table.out.count("| the paper's advice | verdict |") == 1
+    for cell in cells:
+        edits = cell["length_error"] + cell["token_error"] + cell["order_error"]
+        assert edits >= cell["length_error"] > 0
 
     # What is there is not made again, and another study is not mixed in.
     decoded = tmp_path / "base-0" / "decoded" / "mask-predict.json"
@@ -235,6 +241,36 @@ def test_the_study_trains_scores_draws_and_keeps(data: Path, tmp_path: Path, tra
     assert other.code == 2
     assert "width = 64" in other.err
     assert "begun with 32" in other.err
+
+
+def test_the_page_on_translation_says_what_the_stored_record_says() -> None:
+    """Made by ``python -m experiments.documentation.ablations docs/data/t5-ablations.json docs``."""
+    record = stored_record()
+    assert record is not None
+    page = (STORED.parents[1] / "translation.md").read_text(encoding="utf-8")
+    assert with_section(page, record) == page
+    for part in account(record):
+        assert not part.figure or (STORED.parents[1] / "figures" / "translation" / f"{part.figure}.webp").exists()
+    # A number of the record that changes, changes the page.
+    first = {**record["effects"][0], "bleu": {"value": 9.0, "low": 8.0, "high": 10.0, "seeds": [8.0, 10.0]}}
+    changed = with_section(page, {**record, "effects": [first, *record["effects"][1:]]})
+    assert changed != page
+    assert "+9.00 \\[+8.00, +10.00\\]" in changed
+    with pytest.raises(InvalidInput, match="marks"):
+        with_section("no marks", record)
+
+
+def test_refinement_loses_where_it_is_slower_and_worse() -> None:
+    def cell(network: str, steps: int | None, bleu: float, time: float) -> dict[str, Any]:
+        scheme = "mask-predict" if steps else "greedy"
+        numbers = {"bleu": bleu, "processor_milliseconds": time}
+        return {"network": network, "scheme": scheme, "steps": steps, "seed": 0, **numbers}
+
+    cells = [cell("teacher", None, 20, 4), cell("base", 1, 10, 2), cell("base", 4, 19, 8), cell("base", 8, 21, 3)]
+    table = frontier({"cells": cells, "parity": []})
+    assert [row[-1] for row in table.rows] == ["", "trades", "loses", "gains"]
+    assert table.rows[2][3:7] == ["19.00", "-1.00", "8.00", "2.00"]
+    assert frontier({"cells": cells[1:], "parity": []}).rows == []
 
 
 def test_held_out_sentences_stand_in_no_other_part() -> None:

@@ -58,12 +58,12 @@ def ablate(
     """
     from experiments.cli.output import show_json
     from experiments.cli.t5.progress import counting, training_progress
+    from experiments.documentation.ablations import section
     from experiments.figures import render
     from experiments.files import write_atomically, write_json
     from experiments.plain import plain
     from experiments.translation.ablations.figures import draw
     from experiments.translation.ablations.measuring import measure
-    from experiments.translation.ablations.tables import as_markdown
     from experiments.translation.ablations.text import read_text
     from experiments.translation.ablations.training import Networks, StudySettings
     from experiments.translation.ablations.variants import ABLATIONS
@@ -92,11 +92,12 @@ def ablate(
     )
     if record["untrained"]:
         say(f"not trained, and left out: {', '.join(record['untrained'])}")
-    record["command"] = " ".join(
-        ["gmlm t5 ablate FOLDER --data DATA", *(f"--{name.replace('_', '-')} {value}" for name, value in sizes.items())]
+    words = {"only": ",".join(chosen), "refine": refine, "limit": limit, **sizes, "seeds": seeds}
+    record["command"] = "gmlm t5 ablate FOLDER --data DATA " + " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in words.items() if value is not None
     )
     write_json(folder / "record.json", record)
-    write_atomically(folder / "recommendations.md", as_markdown(record))
+    write_atomically(folder / "recommendations.md", section(record))
     for name, figure in draw(record).items():
         for kind in ("svg", "png"):
             write_atomically(folder / "figures" / f"{name}.{kind}", render(figure, kind))
@@ -109,7 +110,7 @@ def ablate(
 
 def _print(record: Mapping[str, Any]) -> None:
     from experiments.cli.output import show_table
-    from experiments.translation.ablations.tables import tables
+    from experiments.translation.ablations.account import account
 
     titles = ("steps", "passes", "BLEU", "95%", "chrF", "stutter %", "processor ms")
     rows = [
@@ -130,21 +131,8 @@ def _print(record: Mapping[str, Any]) -> None:
     show_table(("network", "seed", "scheme", *titles), rows, right=("seed", *titles))
     reference = record["cells"][0]
     click.echo(f"References: stutter {100 * reference['reference_stutter']:.2f} %. {reference['bleu_signature']}\n")
-    for title, table in tables(record).items():
-        click.echo(title)
-        show_table(table.columns, table.rows, right=table.columns[1:4])
+    for part in account(record):
+        click.echo(f"{part.title}\n{part.text}")
+        if part.table is not None:
+            show_table(part.table.columns, part.table.rows, right=part.table.columns[2:5])
         click.echo()
-    for found in record["attention"]:
-        click.echo(_attention_line(found))
-
-
-def _attention_line(found: Mapping[str, Any]) -> str:
-    """What the second step looks at, in one line."""
-    if found["difference"] is None:
-        return f"Self-attention of step 2, seed {found['seed']}: step 1 made no neighbours equal, or all of them."
-    error = "" if found["standard error"] is None else f" (s.e. {found['standard error']:.4f})"
-    return (
-        f"Self-attention of step 2, seed {found['seed']}: {found['repeated']:.4f} between the "
-        f"{found['repeated neighbours']} pairs of neighbours that step 1 made equal, {found['other']:.4f} between "
-        f"others; difference within a sentence ({found['sentences']} have both) {found['difference']:+.4f}{error}."
-    )

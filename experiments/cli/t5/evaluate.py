@@ -63,7 +63,7 @@ def evaluate(
 ) -> None:
     """BLEU and chrF with 95% intervals, stutter, errors and milliseconds per sentence of CHECKPOINTS, by steps.
 
-    What a sentence lacks to its reference is split into edits because of its length, of wrong tokens, and of their order.
+    What a sentence lacks to its reference is split into edits: because of its length, wrong tokens, and their order.
 
     Several checkpoints, autoregressive or refining, share one table and one figure. Options of a decoder apply to the
     checkpoints that have it. Without files or a test set the pairs are fresh ones of the synthetic language of

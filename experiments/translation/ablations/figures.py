@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from experiments.figures import COLOURS, DASHES, MARKERS, new_figure, style
-from experiments.translation.ablations.parity import JUDGED, WAYS
-from experiments.translation.ablations.recommendations import MARGIN, verdict
-from experiments.translation.ablations.tables import LENGTHS
+from experiments.translation.ablations.forest import draw_effects, draw_parity
+from experiments.translation.ablations.tables import LENGTHS, compared
 from experiments.translation.ablations.variants import (
     BASE,
     CHOSEN_LENGTH,
     DECODING,
     MASK_PREDICT,
     SCHEMES,
+    TEACHER,
     TRAINED,
     VARIANTS,
 )
@@ -30,32 +29,44 @@ Cells = Sequence[Mapping[str, Any]]
 
 
 def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
-    """The effects, and a figure for each ablation that compares translations."""
-    figures = {"effects": draw_effects(record["effects"])} if record["effects"] else {}
+    """The effects, the gaps to the teacher, quality against time, and a figure for each ablation of the record."""
+    figures: dict[str, Figure] = {}
+    if record["effects"]:
+        figures["effects"] = draw_effects(record["effects"])
     if record["parity"]:
         figures["gaps"] = draw_parity(record["parity"])
+    if any(cell["network"] == TEACHER for cell in record["cells"]):
+        figures["frontier"] = _draw_frontier(record)
     for ablation in record["ablations"]:
-        if ablation == "frontier":
-            # One seed: the lines of several would cross each other.
-            first = [cell for cell in record["cells"] if cell["seed"] == record["seeds"][0]]
-            rows = [
-                {**cell, "model": VARIANTS[cell["network"]].text}
-                for cell in first
-                if cell["network"] in TRAINED[ablation] and cell["scheme"] not in set(DECODING) - {MASK_PREDICT}
-            ]
-            figures[ablation] = draw_frontier(rows)
-        elif ablation == SCHEMES or ablation in TRAINED:
+        if ablation == SCHEMES or ablation in TRAINED:
             ways = [(BASE, scheme) for scheme in DECODING]
             if ablation in TRAINED:
                 ways = [(name, MASK_PREDICT) for name in TRAINED[ablation]]
             series = {
-                scheme if ablation == SCHEMES else VARIANTS[name].text: [
-                    cell for cell in record["cells"] if (cell["network"], cell["scheme"]) == (name, scheme)
-                ]
+                scheme if ablation == SCHEMES else VARIANTS[name].text: _cells(record, name, scheme)
                 for name, scheme in ways
+                if VARIANTS[name].decoder == "refinement"
             }
             figures[ablation] = draw_steps({label: cells for label, cells in series.items() if cells})
     return figures
+
+
+def _cells(record: Mapping[str, Any], network: str, scheme: str) -> Cells:
+    return [cell for cell in record["cells"] if (cell["network"], cell["scheme"]) == (network, scheme)]
+
+
+def _draw_frontier(record: Mapping[str, Any]) -> Figure:
+    """Teachers, depths and the best attempt, in either way of choosing lengths; the first seed alone.
+
+    The lines of several seeds would cross each other.
+    """
+    rows = []
+    for name, scheme in compared(record):
+        lengths = f", length: {LENGTHS[True]}" if scheme == CHOSEN_LENGTH else ""
+        model = f"{VARIANTS[name].text}{lengths}"
+        first = [cell for cell in _cells(record, name, scheme) if cell["seed"] == record["seeds"][0]]
+        rows += [{**cell, "model": model} for cell in first]
+    return draw_frontier(rows, "processor_milliseconds")
 
 
 def draw_steps(series: Mapping[str, Cells]) -> Figure:
@@ -91,58 +102,4 @@ def draw_steps(series: Mapping[str, Cells]) -> Figure:
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.minorticks_off()
         figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right center")
-    return figure
-
-
-def draw_parity(gaps: Cells) -> Figure:
-    """The gap of each attempt to its teacher, by how its length was chosen: means over seeds, and each seed."""
-    judged = [gap for gap in gaps if gap["steps"] == JUDGED]
-    names = sorted(
-        {gap["network"] for gap in judged},
-        key=lambda name: max(gap["bleu"]["value"] for gap in judged if gap["network"] == name),
-    )
-    with style():
-        figure, (axes,) = new_figure(width=8.0, height=1.4 + 0.36 * len(names))
-        for index, scheme in enumerate(WAYS):
-            own = [gap for gap in judged if gap["scheme"] == scheme]
-            places = np.array([names.index(gap["network"]) for gap in own]) + 0.3 * (index - 0.5)
-            values, low, high = (np.array([gap["bleu"][end] for gap in own]) for end in ("value", "low", "high"))
-            axes.errorbar(
-                values,
-                places,
-                xerr=[values - low, high - values],
-                fmt=MARKERS[index],
-                color=COLOURS[index],
-                capsize=2,
-                label=f"{LENGTHS[scheme == CHOSEN_LENGTH]} (bar: 95% over sentences)",
-            )
-            for place, gap in zip(places, own, strict=True):
-                axes.plot(
-                    gap["bleu"]["seeds"], [place] * len(gap["bleu"]["seeds"]), "|", color=COLOURS[7], markersize=8
-                )
-        axes.plot([], [], "|", color=COLOURS[7], markersize=8, label="one seed of training")
-        axes.axvline(0, color=COLOURS[0], linewidth=0.8, label="the teacher")
-        axes.axvline(-MARGIN, color=COLOURS[0], linewidth=0.8, linestyle=":", label=f"{MARGIN:g} BLEU below")
-        axes.set_yticks(range(len(names)), [textwrap.fill(VARIANTS[name].text, 34) for name in names])
-        axes.set_xlabel(f"BLEU after {JUDGED} steps, student minus teacher")
-        figure.legend(loc="outside lower center", ncols=2)
-    return figure
-
-
-def draw_effects(effects: Cells) -> Figure:
-    """Each choice with the BLEU that it gains: mean over seeds with its interval over sentences, and each seed."""
-    with style():
-        figure, (axes,) = new_figure(width=9.0, height=1.2 + 0.3 * len(effects))
-        places = -np.arange(len(effects))
-        for place, entry in zip(places, effects, strict=True):
-            effect = entry["bleu"]
-            bars = [[effect["value"] - effect["low"]], [effect["high"] - effect["value"]]]
-            axes.errorbar(effect["value"], place, xerr=bars, fmt="o", color=COLOURS[0], capsize=2)
-            axes.plot(effect["seeds"], [place] * len(effect["seeds"]), "|", color=COLOURS[1], markersize=9)
-        axes.plot([], [], "o", color=COLOURS[0], label="mean over seeds, bar: 95% over sentences")
-        axes.plot([], [], "|", color=COLOURS[1], markersize=9, label="one seed of training")
-        axes.axvline(0, color=COLOURS[7], linewidth=0.8)
-        axes.set_yticks(places, [f"{entry['choice']} ({verdict(entry)})" for entry in effects])
-        axes.set_xlabel("BLEU gained")
-        figure.legend(loc="outside upper right", ncols=2)
     return figure

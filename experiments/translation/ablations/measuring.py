@@ -47,7 +47,6 @@ from experiments.translation.quality import measure_quality
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from simulators.t5.decoding.evaluation import edit_errors
     from simulators.t5.decoding.paired_bootstrap import Scores
     from simulators.t5.decoding.translation import Translator
     from simulators.t5.files.parallel_text import Pairs
@@ -85,6 +84,7 @@ def measure(
         InvalidInput: no test sentence is short enough, or nothing is trained where nothing may be; see also `Networks`
             and `measure_quality`.
     """
+    from simulators.t5.decoding.evaluation import edit_errors
     from simulators.t5.decoding.paired_bootstrap import drawn_scores, drawn_weights, interval
 
     names = networks_of(ablations)

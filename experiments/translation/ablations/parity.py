@@ -54,3 +54,9 @@ def outcome(gap: Mapping[str, Any]) -> str:
     if min(values) > -MARGIN:
         return "reached"
     return "missed" if max(values) < -MARGIN else "not resolved"
+
+
+def nearest(found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The gap of the attempt that came nearest its teacher, or went furthest beyond, in 4 steps; None without any."""
+    judged = [gap for gap in found if gap["steps"] == JUDGED]
+    return max(judged, key=lambda gap: gap["bleu"]["value"], default=None)

@@ -171,9 +171,14 @@ def direction(effect: Mapping[str, Any]) -> int:
     return sign if agree else 0
 
 
+def question_of(entry: Mapping[str, Any]) -> Question:
+    """The question that an entry of `effects` answers."""
+    return next(question for question in QUESTIONS if question.name == entry["name"])
+
+
 def verdict(entry: Mapping[str, Any]) -> str:
     """What an entry of `effects` says about its choice, and about the paper's advice where there is one."""
-    question = next(question for question in QUESTIONS if question.name == entry["name"])
+    question = question_of(entry)
     effect = entry[question.measure]
     found = direction(effect)
     if effect["low"] == effect["high"] == 0:

@@ -1,4 +1,4 @@
-"""The record of the study as tables for people: in the terminal, in the documentation and in the report alike."""
+"""The record of the study as tables: what the terminal, the documentation and the report show alike."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from experiments.claim import Table
-from experiments.translation.ablations.parity import JUDGED, outcome
+from experiments.translation.ablations.parity import JUDGED, WAYS, nearest, outcome
 from experiments.translation.ablations.recommendations import MARGIN, verdict
-from experiments.translation.ablations.variants import CHOSEN_LENGTH, VARIANTS
+from experiments.translation.ablations.variants import (
+    CHOSEN_LENGTH,
+    FRONTIER,
+    GREEDY,
+    MASK_PREDICT,
+    TEACHER,
+    TRAINED,
+    VARIANTS,
+)
 
 LENGTHS = {True: "teacher chooses among 3", False: "likeliest"}
-
-
-def tables(record: Mapping[str, Any]) -> dict[str, Table]:
-    """Every table of a record, by its title.
-
-    Raises:
-        KeyError, TypeError, ValueError, StopIteration: not a record of the study.
-    """
-    found = {
-        "What each choice is worth": recommendations(record),
-        "How near its teacher each attempt comes": parity(record),
-    }
-    return {title: table for title, table in found.items() if table.rows}
 
 
 def recommendations(record: Mapping[str, Any]) -> Table:
@@ -65,11 +60,63 @@ def parity(record: Mapping[str, Any]) -> Table:
     return Table(["attempt", "length", *columns, *after, f"within {MARGIN:g} BLEU"], rows)
 
 
-def as_markdown(record: Mapping[str, Any]) -> str:
-    """The tables of a record, in Markdown."""
-    from experiments.documentation.markdown import table
+def errors(record: Mapping[str, Any]) -> Table:
+    """What sentences lack to their references, by steps, of the networks that `compared` names."""
+    fields = ("length_error", "token_error", "order_error")
+    rows = []
+    for network, scheme in compared(record):
+        for steps in _steps(record, network, scheme):
+            found = [_mean(record, network, scheme, steps, field) for field in fields]
+            stutter = 100 * _mean(record, network, scheme, steps, "stutter")
+            rows.append([*_names(network, scheme, steps), *(f"{value:.2f}" for value in (*found, sum(found), stutter))])
+    return Table(["network", "length", "steps", "lengths", "tokens", "order", "all edits", "stutter, %"], rows)
 
-    return "\n".join(f"*{title}*\n\n{table(found.columns, found.rows)}" for title, found in tables(record).items())
+
+def frontier(record: Mapping[str, Any]) -> Table:
+    """BLEU and processor time beside those of the teacher; empty where it was not decoded."""
+    if not _steps(record, TEACHER, GREEDY):
+        return Table(["network"], [])
+    bleu, time = (_mean(record, TEACHER, GREEDY, None, name) for name in ("bleu", "processor_milliseconds"))
+    rows = []
+    for network, scheme in compared(record):
+        for steps in _steps(record, network, scheme):
+            own, cost = (_mean(record, network, scheme, steps, name) for name in ("bleu", "processor_milliseconds"))
+            gained, ratio = own - bleu, cost / time
+            verdict = "trades" if (gained < 0) == (ratio < 1) else "loses" if gained < 0 else "gains"
+            numbers = [f"{own:.2f}", f"{gained:+.2f}", f"{cost:.2f}", f"{ratio:.2f}"]
+            rows.append([*_names(network, scheme, steps), *numbers, "" if network == TEACHER else verdict])
+    columns = ["BLEU", "against the teacher", "ms", "in times of the teacher", "refinement"]
+    return Table(["network", "length", "steps", *columns], rows)
+
+
+def compared(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Networks and ways to decode that tables and figures set side by side: teachers, depths, and the best attempt."""
+    ways = [
+        (name, GREEDY if VARIANTS[name].decoder == "autoregressive" else MASK_PREDICT) for name in TRAINED[FRONTIER]
+    ]
+    if (best := nearest(record["parity"])) is not None:
+        ways += [(best["network"], way) for way in WAYS]
+    return [way for way in dict.fromkeys(ways) if _steps(record, *way)]
+
+
+def _steps(record: Mapping[str, Any], network: str, scheme: str) -> list[int | None]:
+    """Numbers of steps that were measured, None alone for greedy decoding."""
+    found = {cell["steps"] for cell in record["cells"] if (cell["network"], cell["scheme"]) == (network, scheme)}
+    return sorted(found, key=lambda steps: steps or 0)
+
+
+def _mean(record: Mapping[str, Any], network: str, scheme: str, steps: int | None, field: str) -> float:
+    own = [
+        cell[field]
+        for cell in record["cells"]
+        if (cell["network"], cell["scheme"], cell["steps"]) == (network, scheme, steps)
+    ]
+    return sum(own) / len(own)
+
+
+def _names(network: str, scheme: str, steps: int | None) -> list[str]:
+    length = "" if steps is None else LENGTHS[scheme == CHOSEN_LENGTH]
+    return [VARIANTS[network].text, length, "" if steps is None else str(steps)]
 
 
 def _signed(effect: Mapping[str, Any], factor: float = 1.0) -> str:

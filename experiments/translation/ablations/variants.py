@@ -108,7 +108,7 @@ VARIANTS = {
 }
 """By name, which is also the name of the folder; an origin comes before what starts from it."""
 
-PARITY, SCHEMES, ATTENTION = "parity", "schemes", "attention"
+FRONTIER, PARITY, SCHEMES, ATTENTION = "frontier", "parity", "schemes", "attention"
 
 TRAINED = {
     "mask-ratio": (BASE, "fixed-15", "fixed-50", "masks-only"),
@@ -116,7 +116,7 @@ TRAINED = {
     "distillation": (BASE, "references", "beam"),
     "range-masks": ("masks-only", "range-masks", "second-leg"),
     PARITY: (BASE, "glancing", "averaged", "fast", "slow", "range-masks", "second-leg", "beam", "deep", "third-leg"),
-    "frontier": (TEACHER, "shallow-teacher", BASE, "shallow", "deep"),
+    FRONTIER: (TEACHER, "shallow-teacher", BASE, "shallow", "deep"),
 }
 """Networks that each ablation of training compares; the first one is the baseline."""
 

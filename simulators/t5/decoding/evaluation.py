@@ -15,8 +15,8 @@
 
   the lengths differ; tokens are wrong wherever they stand; tokens are right and stand in the wrong place. For an edit
   adds or removes one token or exchanges one, so that no fewer than max(h, r) - m do. The last part is what a word error
-  rate has beyond the position-independent one (Popović and Ney 2007); with the number of repeated neighbours it is where
-  incoherence shows. `theory.language.error_split` splits a divergence likewise where the true law is known.
+  rate has beyond the position-independent one (Popović and Ney 2007); with repeated neighbours it is where incoherence
+  shows. `theory.language.error_split` splits a divergence likewise where the true law is known.
 """
 
 from __future__ import annotations

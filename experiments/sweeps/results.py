@@ -38,6 +38,7 @@ from theory.parameters import parse_numbers
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped, unused-ignore]
+    from matplotlib.axes import Axes
 
 Row = dict[str, Any]
 
@@ -102,6 +103,36 @@ class Results:
         rows = [row_of(cell) for cell in done]
         chosen = {id(row) for row in select(rows, [*conditions, *_equalities(equal)])}
         return [(row, from_plain(cell.record)) for row, cell in zip(rows, done, strict=True) if id(row) in chosen]
+
+    def plot(
+        self,
+        x: str | None = None,
+        y: str | None = None,
+        *,
+        subject: str | None = None,
+        where: str | Sequence[str] = (),
+        ax: Axes | None = None,
+        **asked: Any,
+    ) -> Axes:
+        """Draw finished cells, as ``gmlm plot``.
+
+        Args:
+            x, y: columns of the axes.
+            subject: whose cells; not needed where there is one.
+            where: conditions, as for `rows`.
+            ax: Matplotlib axes to draw on; None for a new figure, with a headline that states the result.
+            asked: ``series``, ``value``, ``facet``, ``parallel``, ``kind``, ``threshold`` and ``log`` of
+                `experiments.sweeps.picture.Picture`.
+
+        Returns:
+            The axes, of several panels the first: ``axes.figure.savefig("picture.svg")``.
+
+        Raises:
+            InvalidInput: nothing that can be drawn, or what would mislead, see `experiments.sweeps.picture`.
+        """
+        from experiments.sweeps.showing import show_results
+
+        return show_results(self, x, y, subject, [where] if isinstance(where, str) else [*where], ax, asked)
 
     def frame(self, *conditions: str, library: str = "pandas", **equal: Any) -> Any:
         """The rows as a data frame of pandas, or of polars where that is asked for and installed.

@@ -1,14 +1,16 @@
 """One sampler on one law, analysed exactly: ``gmlm chain`` as a subject.
 
 The record is that of `experiments.chains.record.chain_record`, with the best bounds on the mixing time as
-``mixing_time_lower`` and ``mixing_time_upper`` (steps; None where there is none). A law or a chain of one's own is read
-from a file, with the parameters ``table``, ``couplings``, ``edges`` and ``transition`` as there.
+``mixing_time_lower`` and ``mixing_time_upper`` (steps; None where there is none). The mixing time of a chain that never
+mixes is infinite. A law or a chain of one's own is read from a file, with the parameters ``table``, ``couplings``,
+``edges`` and ``transition`` as there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +77,10 @@ def _with_best_bounds(record: dict[str, Any]) -> dict[str, Any]:
     bounds = record["mixing_time_bounds"].values()
     lower = [low for low, _ in bounds if low is not None]
     upper = [high for _, high in bounds if high is not None]
+    never = record["mixing_time_interval"] is None
     return {
         **record,
+        "mixing_time": inf if never else record["mixing_time"],
         "mixing_time_lower": max(lower, default=None),
         "mixing_time_upper": min(upper, default=None),
     }

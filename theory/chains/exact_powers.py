@@ -16,9 +16,10 @@ Source: Ozaki, Ogita, Oishi, Rump, *Numerical Algorithms* 59 (2012), for exact p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from theory.memory import require_memory
 
 Array = NDArray[np.float64]
+Found = TypeVar("Found")
 
 MOST_OPERATIONS = 1e12
 """Floating-point operations that a search may take: a minute or two."""
@@ -111,12 +113,17 @@ class FixedPoint:
     def multiply(self, left: Array, right: Array) -> Array:
         """The product of matrices [L, R, S] and [L, S, S], at most 2 units an entry below the exact one."""
         product = np.empty((self.limbs, left.shape[1], right.shape[2]))
+        # Limbs side by side, those of the right in descending order: the pairs of a place are one product of slices.
+        beside = left.transpose(1, 0, 2).reshape(left.shape[1], -1)
+        below = right[::-1].reshape(-1, right.shape[2])
         carry = np.zeros(product.shape[1:])
         # Pairs of limbs below L - 2 carry at most 2^(52 - 3w) < 1 into the unit.
         for place in range(self.limbs - 2, 2 * self.limbs - 1):
-            total = carry
-            for index in range(max(0, place - self.limbs + 1), min(place, self.limbs - 1) + 1):
-                total = total + left[index] @ right[place - index]
+            first, last = max(0, place - self.limbs + 1), min(place, self.limbs - 1) + 1
+            shift = self.limbs - 1 - place
+            columns = slice(first * self.states, last * self.states)
+            rows = slice((first + shift) * self.states, (last + shift) * self.states)
+            total = carry + beside[:, columns] @ below[rows]
             carry = np.floor(total / self.base)
             if place >= self.limbs:
                 product[place - self.limbs] = total - carry * self.base
@@ -156,12 +163,7 @@ def exact_mixing_time(matrix: Array, starts: NDArray[np.int64] | Array, epsilon:
         TooLong: it would take too many operations.
         ExceedsMemory: the powers would not fit.
     """
-    bits = FIRST_BITS
-    while True:
-        found = _Search(matrix, starts, epsilon, bits).run()
-        if found is not None:
-            return found
-        bits += bits // 2
+    return _with_enough_bits(matrix, starts, epsilon, _Search.run)
 
 
 def exact_distances(matrix: Array, epsilon: float) -> Array:
@@ -170,12 +172,34 @@ def exact_distances(matrix: Array, epsilon: float) -> Array:
     Raises:
         TooLong, ExceedsMemory: as for `exact_mixing_time`.
     """
-    bits = FIRST_BITS
+    return _with_enough_bits(matrix, np.arange(len(matrix)), epsilon, _Search.powers_of_two)
+
+
+def _with_enough_bits(
+    matrix: Array, starts: NDArray[np.int64] | Array, epsilon: float, ask: Callable[[_Search], Found | None]
+) -> Found:
+    """What a search with enough bits finds; searches that would surely fail are not begun."""
+    least, bits = _least_level(matrix), FIRST_BITS
     while True:
-        found = _Search(matrix, np.arange(len(matrix)), epsilon, bits).powers_of_two()
+        search = _Search(matrix, starts, epsilon, bits)
+        if 2 * least * search.operations_each > MOST_OPERATIONS:
+            raise TooLong(f"more than {MOST_OPERATIONS:.0e} operations")
+        found = ask(search) if search.most_levels > least else None
         if found is not None:
             return found
         bits += bits // 2
+
+
+def _least_level(matrix: Array) -> int:
+    """A level up to which the rows of P^(2^level) are surely not equal.
+
+    Two states that are left with probability at most l keep 1 - t l of their mass for t steps, so that their rows are
+    1 - 2 t l apart: at least 1/2 while t <= 1/(4 l).
+    """
+    if len(matrix) < 2:
+        return 0
+    leaving = np.partition((matrix * ~np.eye(len(matrix), dtype=bool)).sum(axis=1), 1)[1]
+    return max(0, int(np.floor(-2 - np.log2(leaving)))) if leaving > 0 else 0
 
 
 class _Search:

@@ -108,7 +108,7 @@ def masked_loss(network: MaskedNetwork, tokens: jax.Array, masked: jax.Array, we
     """The loss of sequences [B, N] under masks [B, N]; see the module's description."""
     losses = -network.block_log_likelihood(tokens, masked)
     if weighting == "mask":
-        losses = losses / jnp.maximum(masked.sum(axis=1), 1)
+        losses = losses / jnp.maximum(masked.sum(axis=1, dtype=losses.dtype), 1)
     return losses.mean()
 
 
@@ -180,7 +180,9 @@ def compiled_step(
             return masked_loss(network, tokens, masked, settings.weighting)
 
         value, gradient = jax.value_and_grad(loss)(leaves)
-        updates, moments = make_optimiser(settings).update(gradient, moments, leaves)
+        # What optax computes inside is not ours to be strict about.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, moments = make_optimiser(settings).update(gradient, moments, leaves)
         updates = [rate * update for update in updates]
         return optax.apply_updates(leaves, updates), moments, value
 

@@ -72,9 +72,15 @@ class Slow:
         start[-1] = 1
         initial, tokens, total = start, start.copy(), np.zeros((length, vocabulary))
         pending, kept = np.arange(length) < length - 1, np.zeros(length)
+        listed = np.ones(vocabulary, bool)
         for step in range(settings.steps):
             logits, keep = whole_pass(network, source, tokens)
+            logits = np.where(listed, logits, -np.inf)
             law = log_law(logits)
+            if settings.shortlist and step == 0:
+                largest = law[:-1].max(axis=0, initial=-np.inf)
+                largest[1] = np.inf
+                listed = np.isin(np.arange(vocabulary), np.argsort(-largest, kind="stable")[: settings.shortlist])
             total = total + logits
             allowed = np.where(np.isin(np.arange(vocabulary), (0, 1)), -np.inf, logits)
             summed = np.where(np.isin(np.arange(vocabulary), (0, 1)), -np.inf, total).argmax(axis=1)
@@ -114,6 +120,7 @@ CASES: dict[str, dict[str, Any]] = {
     "everything rejected": {"rejecter": ConstantSchedule(fraction=1.0), "replacement": "initial"},
     "stutter, rejected": {"rejecter": Stutter(), "update": "rejected"},
     "learned, rejected": {"rejecter": Learned(0.4), "update": "rejected", "replacement": "initial"},
+    "shortlist": {"shortlist": 12, "rejecter": ConstantSchedule(2)},
     "no stutter at all": {"remove_stutter": "each-step", "rejecter": ConstantSchedule(1), "replacement": "summed"},
 }
 
@@ -137,6 +144,16 @@ def test_the_compiled_loop_equals_the_slow_decoder(network: T5, case: str) -> No
         # Masks and other special symbols are never output, whatever is rejected at the last step.
         assert found.tokens.max() < network.config.vocab_size
     assert decoder.traces == 1
+
+
+def test_a_shortlist_of_all_pieces_changes_nothing_and_a_short_one_does(network: T5) -> None:
+    def decoded(shortlist: int) -> Decoded:
+        settings = RefinementSettings(rejecter=LinearSchedule(), replacement="initial", shortlist=shortlist)
+        return RefinementDecoder(network, settings)(sentences(COUNT), LENGTHS)
+
+    whole = decoded(0)
+    np.testing.assert_array_equal(decoded(10**6).tokens, whole.tokens)
+    assert (decoded(2).tokens != whole.tokens).any()
 
 
 def copying_network() -> T5:
@@ -395,6 +412,9 @@ def test_history_ends_with_the_output(network: T5) -> None:
         ({"length_beam": 2}, {}, "length_beam"),
         ({"parallel_decodes": 2}, {}, "parallel_decodes"),
         ({"rejecter": "linear"}, {}, "rejecter"),
+        ({"shortlist": -1}, {}, "shortlist"),
+        ({"shortlist": 9, "replacement": "summed"}, {}, "shortlist"),
+        ({"shortlist": 9, "start": "random"}, {}, "shortlist"),
         ({"start": "range-mask"}, {}, "start"),
         ({"rejecter": Learned()}, {}, "rejecter"),
         ({"length_candidates": 2}, {"length_predictor": "affine"}, "length_candidates"),

@@ -65,7 +65,7 @@ class MixtureModel(Model):
         never = jnp.isneginf(scores)
         finite = jnp.where(never, 0.0, scores)
         others = finite.sum(axis=1, keepdims=True) - finite
-        blocked = never.sum(axis=1, keepdims=True) - never > 0
+        blocked = never.sum(axis=1, keepdims=True) > never.astype(int)
         classes = self._log_classes[:, None] + jnp.where(blocked, -jnp.inf, others)  # [Z, N]
         return possible(jax.nn.logsumexp(classes[:, :, None] + self._log_factors, axis=0))
 

@@ -95,7 +95,9 @@ class PairwiseModel(Model):
     def _pull(self, x: jax.Array, neighbours: jax.Array, weights: jax.Array) -> jax.Array:
         """sum over neighbours j of J_ij 1[x_j = a]: shapes [n, D] -> [n, q]."""
         symbols = x.at[neighbours].get(mode="fill", fill_value=0)
-        return jnp.where(symbols[:, :, None] == jnp.arange(self.symbols), weights[:, :, None], 0.0).sum(axis=1)
+        return jnp.where(symbols[:, :, None] == jnp.arange(self.symbols, dtype=x.dtype), weights[:, :, None], 0.0).sum(
+            axis=1
+        )
 
     def site_logits(self, x: jax.Array, sites: jax.Array) -> jax.Array:
         return self._fields[sites] + self._pull(x, self._neighbours[sites], self._weights[sites])

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from simulators.t5.decoding.hypotheses import Hypotheses, penalised
-from simulators.t5.decoding.predictions import Predicted, predict
+from simulators.t5.decoding.predictions import Predicted, predict, predict_among
 from simulators.t5.decoding.rejecters import Proposal, stutters
 from simulators.t5.decoding.sampling import sentence_keys, sentence_uniforms
 from simulators.t5.decoding.settings import RefinementSettings
@@ -38,6 +38,7 @@ class RefinementState(NamedTuple):
     passes: how many there were [R].
     keys: of the draws [R, ...], where there are any.
     total: logits summed over the steps [R, L, V], where replacement needs them.
+    pieces: the shortlist of later steps [R, K], where there is one.
     """
 
     sentences: jax.Array
@@ -54,6 +55,7 @@ class RefinementState(NamedTuple):
     passes: jax.Array
     keys: jax.Array | None
     total: jax.Array | None
+    pieces: jax.Array | None
 
 
 def first_state(
@@ -66,6 +68,7 @@ def first_state(
 ) -> RefinementState:
     """Targets before the first step. Start and sampling draw from different keys, split from one."""
     count = len(hypotheses.lengths)
+    listed = min(settings.shortlist, config.vocab_size)
     lengths, sentences = jnp.asarray(hypotheses.lengths), jnp.asarray(hypotheses.sentences)
     position = jnp.arange(longest)
     start_keys: Any = None
@@ -101,6 +104,7 @@ def first_state(
         passes=jnp.zeros(count, jnp.int32),
         keys=None if settings.sampling.greedy else draw_keys,
         total=jnp.zeros((count, longest, config.vocab_size)) if settings.replacement == "summed" else None,
+        pieces=jnp.zeros((count, listed), jnp.int32) if listed else None,
     )
 
 
@@ -108,7 +112,7 @@ def random_pieces(uniforms: jax.Array, config: T5Config) -> jax.Array:
     """Pieces other than padding and EOS, all equally likely."""
     drawn = (uniforms * (config.vocab_size - 2)).astype(jnp.int32)
     for taken in sorted((config.pad_token_id, config.eos_token_id)):
-        drawn = drawn + (drawn >= taken)
+        drawn = drawn + (drawn >= taken).astype(drawn.dtype)
     return drawn
 
 
@@ -145,7 +149,15 @@ def refine(
         uniforms = sentence_uniforms(rows.keys, step, rows.tokens.shape[1])
     block = LOGIT_POSITIONS.get(jax.default_backend(), MANY_POSITIONS)
     needed = wanted & ~rows.done[:, None]
-    found = predict(network, states, needed, rows.tokens, uniforms, sampling, confident, rows.total, block)
+
+    def among_all() -> Predicted:
+        listed = 0 if rows.pieces is None else rows.pieces.shape[1]
+        return predict(network, states, needed, rows.tokens, uniforms, sampling, confident, rows.total, block, listed)
+
+    def among_listed() -> Predicted:
+        return predict_among(network, states, rows.pieces, rows.tokens, uniforms, sampling, confident)
+
+    found = among_all() if rows.pieces is None else jax.lax.cond(step == 0, among_all, among_listed)
 
     chosen = jnp.where(rows.pending & is_open, found.tokens, rows.tokens)
     confidence = jnp.where(rows.pending & is_open, found.confidence, rows.confidence)
@@ -159,7 +171,9 @@ def refine(
     output, output_confidence, output_lengths = _output(config, settings, rows, found, chosen, confidence, rejected)
     finished = step + 1 >= steps
     if settings.early_exit:
-        finished = finished | _settled(settings, rows, found, following, chosen, rejected, is_open)
+        settled = _settled(settings, rows, found, following, chosen, rejected, is_open)
+        # With a shortlist the second pass is another function than the first.
+        finished = finished | (settled if rows.pieces is None else settled & (step > 0))
     spoken = position < output_lengths[:, None]
     scores = penalised(jnp.where(spoken, output_confidence, 0.0).sum(axis=1), output_lengths, settings.length_penalty)
     after = following._replace(
@@ -169,6 +183,7 @@ def refine(
         scores=scores,
         inputs=rows.tokens,
         passes=rows.passes + 1,
+        pieces=found.pieces,
     )
 
     def kept(old: jax.Array, new: jax.Array) -> jax.Array:

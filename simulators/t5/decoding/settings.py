@@ -58,6 +58,9 @@ class RefinementSettings:
     )
     sampling: Sampling = field(default_factory=Sampling)
     remove_stutter: str = parameter("never", "remove repeated neighbours", choices=STUTTER_REMOVALS)
+    shortlist: int = parameter(
+        0, "after the first step, choose among so many pieces of the sentence, its likeliest then; 0: all", minimum=0
+    )
     early_exit: bool = parameter(True, "stop a sentence that cannot change")
     length_candidates: int = parameter(1, "likely lengths to try", minimum=1)
     length_beam: int = parameter(1, "odd number of lengths around each", minimum=1)
@@ -75,6 +78,9 @@ class RefinementSettings:
             raise InvalidInput(
                 "length_beam", self.length_beam, "an odd number is needed: the length and its neighbours"
             )
+        if self.shortlist and (self.replacement == "summed" or self.start == "random"):
+            why = "the logits of all pieces are summed" if self.replacement == "summed" else "a start may be any piece"
+            raise InvalidInput("shortlist", self.shortlist, f"0 is needed: {why}")
         if self.parallel_decodes > 1 and not self.random:
             raise InvalidInput(
                 "parallel_decodes", self.parallel_decodes, "without a random start or a temperature all would be equal"

@@ -83,7 +83,7 @@ class RealLength(LengthHead):
         raise NotImplementedError
 
     def loss(self, encoded: Encoded, lengths: jax.Array) -> jax.Array:
-        return (self.real(encoded) - lengths) ** 2
+        return (self.real(encoded) - lengths.astype(jnp.float32)) ** 2
 
     def candidates(self, encoded: Encoded, count: int) -> jax.Array:
         rounded = jnp.clip(jnp.round(self.real(encoded)).astype(jnp.int32), 1, self.longest)
@@ -99,7 +99,7 @@ class AffineLength(RealLength):
         self.longest = config.max_target_length
 
     def real(self, encoded: Encoded) -> jax.Array:
-        return self.slope[...] * encoded.visible.sum(axis=1) + self.offset[...]
+        return self.slope[...] * encoded.visible.sum(axis=1, dtype=jnp.float32) + self.offset[...]
 
 
 class FertilityLength(RealLength):

@@ -135,7 +135,8 @@ def glanced_density(network: T5, target: jax.Array, encoded: Encoded, ratio: flo
     logits = jax.lax.stop_gradient(network.logits(network.decode(masks, encoded)))
     is_open = open_positions(target, config)
     wrong = (predicted_tokens(logits, target, config) != target) & is_open
-    return 1 - ratio * wrong.sum(axis=1, keepdims=True) / jnp.maximum(is_open.sum(axis=1, keepdims=True), 1)
+    wrong_count, open_count = (chosen.sum(axis=1, keepdims=True, dtype=jnp.float32) for chosen in (wrong, is_open))
+    return 1 - ratio * wrong_count / jnp.maximum(open_count, 1)
 
 
 def stage_weights(noised: Noised, target: jax.Array, config: T5Config, weighting: str) -> jax.Array:
@@ -171,4 +172,4 @@ def token_losses(
 
 def _mean(values: jax.Array, weights: jax.Array) -> jax.Array:
     """Mean of the values with weight; 0 where there are none."""
-    return jnp.where(weights, values, 0.0).sum() / jnp.maximum(weights.sum(), 1)
+    return jnp.where(weights, values, 0.0).sum() / jnp.maximum(weights.sum(dtype=jnp.float32), 1)

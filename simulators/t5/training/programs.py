@@ -71,7 +71,9 @@ def programs(config: T5Config, objective: ObjectiveSettings, optimiser: Optimise
         return slope, found
 
     def update(leaves: Leaves, moments: Any, slope: Leaves) -> tuple[Leaves, Any]:
-        updates, moments = transformation.update(slope, moments, leaves)
+        # What optax computes inside is not ours to be strict about.
+        with jax.numpy_dtype_promotion("standard"):
+            updates, moments = transformation.update(slope, moments, leaves)
         return optax.apply_updates(leaves, updates), moments
 
     return Programs(

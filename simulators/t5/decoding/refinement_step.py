@@ -5,6 +5,7 @@ Legend: ``R`` rows, ``L`` longest target, ``V`` pieces, ``S`` source length.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -149,15 +150,12 @@ def refine(
         uniforms = sentence_uniforms(rows.keys, step, rows.tokens.shape[1])
     block = LOGIT_POSITIONS.get(jax.default_backend(), MANY_POSITIONS)
     needed = wanted & ~rows.done[:, None]
-
-    def among_all() -> Predicted:
-        listed = 0 if rows.pieces is None else rows.pieces.shape[1]
-        return predict(network, states, needed, rows.tokens, uniforms, sampling, confident, rows.total, block, listed)
-
-    def among_listed() -> Predicted:
-        return predict_among(network, states, rows.pieces, rows.tokens, uniforms, sampling, confident)
-
-    found = among_all() if rows.pieces is None else jax.lax.cond(step == 0, among_all, among_listed)
+    among_all = partial(predict, network, states, needed, rows.tokens, uniforms, sampling, confident, rows.total, block)
+    if rows.pieces is None:
+        found = among_all()
+    else:
+        among_listed = partial(predict_among, network, states, rows.pieces, rows.tokens, uniforms, sampling, confident)
+        found = jax.lax.cond(step == 0, partial(among_all, rows.pieces.shape[1]), among_listed)
 
     chosen = jnp.where(rows.pending & is_open, found.tokens, rows.tokens)
     confidence = jnp.where(rows.pending & is_open, found.confidence, rows.confidence)

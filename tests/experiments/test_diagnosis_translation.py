@@ -17,7 +17,7 @@ from experiments.diagnosis.findings import Diagnosis
 from experiments.diagnosis.modes import FEW_STEPS, LENGTHS, REPEATS, SEEN_TOKENS
 from experiments.diagnosis.translation import LENGTHS_GIVEN, MASKED, MORE, OWN, Decoded, Evaluation, judge
 from experiments.translation.quality import Quality
-from simulators.t5.decoding.evaluation import length_error, stutter_rate, text_scores
+from simulators.t5.decoding.evaluation import edit_errors, stutter_rate, text_scores
 from simulators.t5.files.checkpoints import save_checkpoint
 from simulators.t5.network.config import T5Config
 from simulators.t5.network.network import T5
@@ -38,7 +38,7 @@ def decoded(texts: list[str]) -> Decoded:
     return Decoded(
         Quality(
             *("student", "refinement", 4, 4.0, scores.bleu, None, scores.chrf, None, 100.0),
-            *(stutter_rate(words), stutter_rate(spoken), length_error(words, spoken), 1.0, 1.0, "", ""),
+            *(stutter_rate(words), stutter_rate(spoken), *edit_errors(words, spoken), 1.0, 1.0, "", ""),
         ),
         texts,
         words,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, columns, heading, select
+from experiments.figures import DASHES, headline, line, marks, new_figure
 from experiments.language.checks import Case, nearer, pooled, within_own_error
 from experiments.language.exact import (
     MEASURES,
@@ -31,6 +31,7 @@ from experiments.language.study import (
     exact_mask_predict,
     mask_predict,
     redrawing,
+    spread,
 )
 from experiments.language.translators import Decoding, fresh_rows, noise_of, train, training_pairs
 from experiments.learned import networks_at_most
@@ -52,12 +53,45 @@ class Parameters(StudyParameters):
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
 
 
+@dataclass(frozen=True)
+class Row:
+    """Outputs after so many steps of redrawing everything; the lists have a share for each network.
+
+    ``law`` is the sum over registers of w^l, which one parallel step predicts for outputs in one register.
+    """
+
+    law: float
+    possible: list[float]
+    coherent: list[float]
+    stutters: list[float]
+    weight: float = heading("w")
+    step: int = heading("step")
+    exact_possible: float = heading("translations, exact")
+    mean_possible: float = heading("network (mean)")
+    error: float = heading("s.e.")
+    exact_coherent: float = heading("one register, exact")
+    mean_coherent: float = heading("network")
+    exact_stutters: float = heading("stutter, exact")
+    mean_stutters: float = heading("network")
+    limit: float = heading("limit of deviations")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Mask-predict in so many steps at the first weight: share of translations of its exact twin and of networks."""
+
+    step: int
+    exact: float
+    possible: list[float]
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     training = parameters.training()
     decoding: Decoding | None = None
     recipe: Decoding | None = None
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
+    recipes: list[Recipe] = []
     chains: list[Case] = []
     steps: dict[str, list[Case]] = {name: [] for name in MEASURES}
     last: list[Case] = []
@@ -70,17 +104,13 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         sentences = fresh_rows(language, parameters.rows, seed)
         expected = {name: exact.expected(sentences, measure, parameters.steps) for name, measure in MEASURES.items()}
         pairs = training_pairs(language, parameters.pairs, seed)
-        row: dict[str, Any] = {
-            "weight": weight,
-            "law": float(np.mean([language.coherent_probability(int(length)) for length in sentences.lengths])),
-            "exact": {name: values.mean(axis=1) for name, values in expected.items()},
-            "learned": {name: [] for name in MEASURES},
-            "limits": [],
-        }
+        law = float(np.mean([language.coherent_probability(int(length)) for length in sentences.lengths]))
+        learned: dict[str, list[list[float]]] = {name: [] for name in MEASURES}
+        limits: list[Array] = []
+        by_recipe: list[list[float]] = []
         if place == 0:
-            twin = exact_mask_predict(exact, sentences, parameters.steps)
+            twin = np.array([exact_mask_predict(exact, sentences, step + 1) for step in range(parameters.steps)])
             listed = ~np.isnan(twin[0])
-            row["recipe"] = {"exact": twin[:, listed].mean(axis=1), "learned": [], "sentences": int(listed.sum())}
         for index in range(parameters.seeds):
             done = (place + index / parameters.seeds) / len(parameters.weights)
             progress(done, f"w = {weight:g}, network {index + 1} of {parameters.seeds}")
@@ -89,10 +119,10 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             decoded = decoding(network, language, sentences, range(1, parameters.steps + 1), seed)
             distance = distances(exact, sentences, network, decoded.inputs)
             far = accumulated(distance)
-            row["limits"].append(np.minimum(far.mean(axis=1), 1.0))
+            limits.append(np.minimum(far.mean(axis=1), 1.0))
             for name, measure in MEASURES.items():
                 found = [measured(exact, sentences, outputs, measure) for outputs in decoded.outputs]
-                row["learned"][name].append([values.mean() for values in found])
+                learned[name].append([float(values.mean()) for values in found])
                 one = next_steps(exact, sentences, decoded.inputs, measure)
                 for step, values in enumerate(found):
                     label = f"w = {weight:g}, network {index + 1}, step {step + 1}"
@@ -103,7 +133,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
                 recipe = recipe or Decoding(network, mask_predict())
                 decoded = recipe(network, language, sentences, range(1, parameters.steps + 1), seed)
                 found = [measured(exact, sentences, outputs, possible) for outputs in decoded.outputs]
-                row["recipe"]["learned"].append([values[listed].mean() for values in found])
+                by_recipe.append([float(values[listed].mean()) for values in found])
                 distance = distances(exact, sentences, network, decoded.inputs, only_masked=True)
                 one = next_steps(exact, sentences, decoded.inputs, possible, "masks")
                 masked += [
@@ -118,8 +148,14 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         )
         for name, shares in wrong_chains(expected["possible"]).items():
             wrong.setdefault(name, []).append(shares[-1])
-        rows.append(row)
-    data = {"rows": rows, "curve": _first_step_curve(parameters, seed)}
+        rows += _rows(weight, law, learned, expected, limits)
+        if place == 0:
+            means = twin[:, listed].mean(axis=1)
+            recipes = [
+                Recipe(step + 1, float(means[step]), [shares[step] for shares in by_recipe])
+                for step in range(parameters.steps)
+            ]
+    data = {"rows": rows, "recipe": recipes, "curve": _first_step_curve(parameters, seed)}
     checks = _checks(rows, steps, chains, parameters.steps)
     checks += [
         nearer(f"translations after {parameters.steps} steps: a chain that {name} is rejected", last, others, name)
@@ -134,20 +170,52 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     for name, by_step in wrong_steps.items():
         otherwise = [np.mean(by_step[step :: parameters.steps], axis=0) for step in early]
         checks.append(nearer(f"{title}: a step that {name} is rejected", pools, otherwise, name))
-    return Findings(checks, _table(rows), data, _learned(rows, checks))
+    return Findings(checks, Table.of(rows), data, _learned(rows, recipes[-1], checks))
 
 
-def _learned(rows: list[dict[str, Any]], checks: list[Check]) -> str:
-    row = min(rows, key=lambda row: row["law"])
-    found, exact = np.mean(row["learned"]["possible"], axis=0), row["exact"]["possible"]
+def _rows(
+    weight: float,
+    law: float,
+    learned: Mapping[str, list[list[float]]],
+    expected: Mapping[str, Array],
+    limits: Sequence[Array],
+) -> list[Row]:
+    """Rows of one weight, from the shares of every network and step, and exact shares [steps, B]."""
+    result = []
+    for step, limit in enumerate(np.mean(limits, axis=0)):
+        found = {name: [shares[step] for shares in networks] for name, networks in learned.items()}
+        exact = {name: float(values[step].mean()) for name, values in expected.items()}
+        means = {name: spread(shares) for name, shares in found.items()}
+        result.append(
+            Row(
+                law,
+                found["possible"],
+                found["coherent"],
+                found["stutters"],
+                weight,
+                step + 1,
+                exact["possible"],
+                *means["possible"],
+                exact["coherent"],
+                means["coherent"][0],
+                exact["stutters"],
+                means["stutters"][0],
+                float(limit),
+            )
+        )
+    return result
+
+
+def _learned(rows: Sequence[Row], recipe: Recipe, checks: Sequence[Check]) -> str:
+    first = min((row for row in rows if row.step == 1), key=lambda row: row.law)
+    last = next(row for row in rows if (row.weight, row.step) == (first.weight, recipe.step))
     rejected = [check for check in checks if "rejected" in check.name]
-    recipe = rows[0]["recipe"]
-    recipe_found, recipe_exact = np.mean(recipe["learned"], axis=0)[-1], recipe["exact"][-1]
     return (
-        f"With registers of weight {row['weight']:g} and {1 - row['weight']:.3g} a first parallel step gives "
-        f"{found[0]:.0%} translations (exact chain: {exact[0]:.0%}), step {len(found)} {found[-1]:.0%} (exact: "
-        f"{exact[-1]:.0%}); {len(found)} steps of {MASK_PREDICT} give {recipe_found:.0%} (exact twin: "
-        f"{recipe_exact:.0%}). {checks[0].informative} of {checks[0].comparisons} single steps tell, and "
+        f"With registers of weight {first.weight:g} and {1 - first.weight:.3g} a first parallel step gives "
+        f"{first.mean_possible:.0%} translations (exact chain: {first.exact_possible:.0%}), step {last.step} "
+        f"{last.mean_possible:.0%} (exact: {last.exact_possible:.0%}); {recipe.step} steps of {MASK_PREDICT} give "
+        f"{np.mean(recipe.possible):.0%} (exact twin: {recipe.exact:.0%}). {checks[0].informative} of "
+        f"{checks[0].comparisons} single steps tell, and "
         f"{sum(check.verdict is Verdict.HOLDS for check in rejected)} of {len(rejected)} wrong chains and steps are "
         "rejected."
     )
@@ -166,7 +234,8 @@ def _first_step_curve(parameters: Parameters, seed: int) -> dict[str, Any]:
     return {"weights": grid, "one register": together, "repeated neighbours": repeated}
 
 
-def _checks(rows: list[dict[str, Any]], single: dict[str, list[Case]], chains: list[Case], steps: int) -> list[Check]:
+def _checks(rows: Sequence[Row], single: Mapping[str, list[Case]], chains: list[Case], steps: int) -> list[Check]:
+    first, last = ([row for row in rows if row.step == step] for step in (1, steps))
     names = {
         "possible": "share of outputs that are translations",
         "coherent": "share of outputs in one register",
@@ -182,105 +251,72 @@ def _checks(rows: list[dict[str, Any]], single: dict[str, list[Case]], chains: l
     checks.append(
         Check.equal(
             "exact chain, step 1: share in one register against sum over registers of w^l",
-            [row["exact"]["coherent"][0] for row in rows],
-            [row["law"] for row in rows],
+            [row.exact_coherent for row in first],
+            [row.law for row in first],
             1e-9,
             "mean over the lengths of the test sentences",
         ).by_algebra()
     )
-    for row in rows:
-        shares = np.array(row["learned"]["possible"])
+    for start, end in zip(first, last, strict=True):
         checks.append(
             networks_at_most(
-                f"w = {row['weight']:g}: share of translations at step 1 minus that at the last step",
-                shares[:, 0] - shares[:, -1],
+                f"w = {start.weight:g}: share of translations at step 1 minus that at the last step",
+                np.subtract(start.possible, end.possible),
             )
         )
     return checks
 
 
-def _table(rows: list[dict[str, Any]]) -> Table:
-    columns = ["w", "step", "translations, exact", "network (mean)", "s.e.", "one register, exact", "network"]
-    columns += ["stutter, exact", "network", "limit of deviations"]
-    table: list[list[Any]] = []
-    for row in rows:
-        learned = {name: np.array(values) for name, values in row["learned"].items()}
-        for step in range(learned["possible"].shape[1]):
-            shares = learned["possible"][:, step]
-            entry = [row["weight"], step + 1, row["exact"]["possible"][step], shares.mean()]
-            entry.append(shares.std(ddof=1) / np.sqrt(len(shares)))
-            for name in ("coherent", "stutters"):
-                entry += [row["exact"][name][step], learned[name][:, step].mean()]
-            table.append([float(value) for value in [*entry, np.mean([limits[step] for limits in row["limits"]])]])
-    return Table(columns, table)
-
-
 def draw_steps(data: Mapping[str, Any]) -> Figure:
     """Share of translations and stutter against steps."""
-    with style():
-        figure, panels = new_figure(1, 2, height=4.4)
-        for axes, name, label in (
-            (panels[0], "possible", "outputs that are translations (share)"),
-            (panels[1], "stutters", "neighbours that are equal (share)"),
-        ):
-            for index, row in enumerate(data["rows"]):
-                values = np.array(row["learned"][name])
-                steps = np.arange(1, values.shape[1] + 1)
-                colour = COLOURS[index % len(COLOURS)]
-                weight = f"w = {row['weight']:g}"
-                axes.plot(steps, row["exact"][name], DASHES[index], color=colour, label=f"{weight}, exact chain")
-                shift = 0.05 * (index - (len(data["rows"]) - 1) / 2)
-                draw_networks(axes, steps, values, index, f"{weight}, networks", shift=shift)
-            axes.set(xlabel="refinement steps", ylabel=label)
-            axes.set_xticks(steps)
-            axes.set_ylim(bottom=0)
-        panels[0].set_ylim(0, 1.02)
-        first = data["rows"][0]
-        place = len(data["rows"])
-        label = f"w = {first['weight']:g}, {MASK_PREDICT}"
-        panels[0].plot(
-            steps, first["recipe"]["exact"], DASHES[place], color=COLOURS[place], label=f"{label}, exact twin"
-        )
-        draw_networks(panels[0], steps, first["recipe"]["learned"], place, f"{label}, networks", shift=0.08)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        found, recipe = (
-            np.mean(values, axis=0) for values in (first["learned"]["possible"], first["recipe"]["learned"])
-        )
-        headline(
-            figure,
-            f"w = {first['weight']:g}: the first step gives {found[0]:.0%} translations, step {len(found)} "
-            f"{found[-1]:.0%} where every position is drawn anew (exact: {first['exact']['possible'][-1]:.0%}) and "
-            f"{recipe[-1]:.0%} by mask-predict (exact: {first['recipe']['exact'][-1]:.0%})",
-        )
+    weights = list(dict.fromkeys(row["weight"] for row in data["rows"]))
+    figure, panels = new_figure(1, 2, height=4.4)
+    for axes, name, label in (
+        (panels[0], "possible", "outputs that are translations (share)"),
+        (panels[1], "stutters", "neighbours that are equal (share)"),
+    ):
+        for series, weight in enumerate(weights):
+            found = columns(select(data["rows"], weight=weight))
+            title, shift = f"w = {weight:g}", 0.05 * (series - (len(weights) - 1) / 2)
+            line(axes, found["step"], found[f"exact_{name}"], series, f"{title}, exact chain", dash=DASHES[series])
+            draw_networks(axes, found["step"], found[name].T, series, f"{title}, networks", shift=shift)
+        axes.set(xlabel="refinement steps", ylabel=label)
+        axes.set_xticks(found["step"])
+        axes.set_ylim(bottom=0)
+    panels[0].set_ylim(0, 1.02)
+    place, title = len(weights), f"w = {weights[0]:g}, {MASK_PREDICT}"
+    recipe = columns(data["recipe"])
+    line(panels[0], recipe["step"], recipe["exact"], place, f"{title}, exact twin", dash=DASHES[place])
+    draw_networks(panels[0], recipe["step"], recipe["possible"].T, place, f"{title}, networks", shift=0.08)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    first, *_, last = select(data["rows"], weight=weights[0])
+    headline(
+        figure,
+        f"w = {weights[0]:g}: the first step gives {first['mean_possible']:.0%} translations, step {last['step']} "
+        f"{last['mean_possible']:.0%} where every position is drawn anew (exact: {last['exact_possible']:.0%}) and "
+        f"{recipe['possible'][-1].mean():.0%} by mask-predict (exact: {recipe['exact'][-1]:.0%})",
+    )
     return figure
 
 
 def draw_first_step(data: Mapping[str, Any]) -> Figure:
     """Register mixing and stutter of the first step against the weights of the registers."""
-    rows = sorted(data["rows"], key=lambda row: row["weight"])
-    with style():
-        figure, (axes,) = new_figure()
-        x = [row["weight"] for row in rows]
-        curve = data["curve"]
-        for index, label in enumerate(("one register: mean of Σ w$_z^l$", "repeated neighbours, exact")):
-            values = curve[("one register", "repeated neighbours")[index]]
-            axes.plot(curve["weights"], values, DASHES[index], color=COLOURS[index], label=label)
-        series = (("coherent", "one register"), ("stutters", "repeated neighbours"))
-        for index, (name, title) in enumerate(series):
-            for place, row in enumerate(rows):
-                values = [network[0] for network in row["learned"][name]]
-                shown = f"{title}, networks" if place == 0 else None
-                axes.plot(
-                    [x[place]] * len(values), values, MARKERS[index], color=COLOURS[index], alpha=0.6, label=shown
-                )
-        axes.set(xlabel="weight w of the first register", ylabel="share at the first step", ylim=(0, None))
-        axes.legend()
-        ends = [
-            f"{np.mean([network[0] for network in row['learned']['coherent']]):.0%} at w = {row['weight']:g} "
-            f"(exact: {row['law']:.0%})"
-            for row in rows
-        ]
-        headline(figure, f"One parallel step stays in one register in {', '.join(ends)} of outputs")
+    rows, curve = sorted(select(data["rows"], step=1), key=lambda row: row["weight"]), data["curve"]
+    figure, (axes,) = new_figure()
+    for series, (name, title, label) in enumerate(
+        (
+            ("coherent", "one register", "one register: mean of Σ w$_z^l$"),
+            ("stutters", "repeated neighbours", "repeated neighbours, exact"),
+        )
+    ):
+        line(axes, curve["weights"], curve[title], series, label, dash=DASHES[series])
+        for place, row in enumerate(rows):
+            shown = None if place else f"{title}, networks"
+            marks(axes, [row["weight"]] * len(row[name]), row[name], series, shown, hollow=True)
+    axes.set(xlabel="weight w of the first register", ylabel="share at the first step", ylim=(0, None))
+    axes.legend()
+    ends = [f"{row['mean_coherent']:.0%} at w = {row['weight']:g} (exact: {row['law']:.0%})" for row in rows]
+    headline(figure, f"One parallel step stays in one register in {', '.join(ends)} of outputs")
     return figure
 
 

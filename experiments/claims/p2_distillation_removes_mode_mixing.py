@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, heading, select
+from experiments.figures import headline, line, marks, new_figure
 from experiments.language.checks import Case, nearer, within_own_error
 from experiments.language.exact import Exact, coherent, distances, measured, stutters
-from experiments.language.study import OneLanguage, redrawing
+from experiments.language.study import OneLanguage, redrawing, spread
 from experiments.language.translators import (
     Decoding,
     Pair,
@@ -52,6 +52,18 @@ class Parameters(OneLanguage):
     training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
 
 
+@dataclass(frozen=True)
+class Row:
+    """A measure of the first step of networks trained on one kind of data; ``values`` are those of each."""
+
+    values: list[float]
+    kind: str = heading("trained on")
+    measure: str = heading("measure")
+    mean: float = heading("network (mean)")
+    error: float = heading("s.e.")
+    exact: float | None = heading("exact")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     if "drawn" not in parameters.data:
@@ -66,10 +78,12 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     drawn = training_pairs(language, parameters.pairs, seed)
     sentences = fresh_rows(language, parameters.rows, seed)
     decoding: Decoding | None = None
-    result: dict[str, Any] = {kind: {name: [] for name in MEASURES} for kind in parameters.data}
+    result: list[Row] = []
     cases: dict[str, list[Case]] = {name: [] for name in MEASURES}
     wrong: list[NDArray[np.float64]] = []
     for place, kind in enumerate(parameters.data):
+        values: dict[str, list[float]] = {name: [] for name in MEASURES}
+        known: dict[str, float] = {}
         for index in range(parameters.seeds):
             number = 1000 * seed + index
             progress((place + index / parameters.seeds) / len(parameters.data), f"{kind}, network {index + 1}")
@@ -80,25 +94,28 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             exact = Exact(laws.get(kind, language), noise_of(language, training))
             for name, measure in MEASURES.items():
                 found = measured(exact, rows, decoded.outputs[0], measure)
-                result[kind][name].append(float(found.mean()))
+                values[name].append(float(found.mean()))
                 if kind in laws:
                     distance = distances(exact, rows, network, decoded.inputs)[0]
                     expected = exact.expected(rows, measure, 1)[0]
                     cases[name].append(Case(f"{kind}, network {index + 1}", found, expected, distance))
-                    result[kind][f"exact {name}"] = float(expected.mean())
+                    known[name] = float(expected.mean())
             if kind in laws:
                 wrong.append(Exact(others[kind], noise_of(language, training)).expected(rows, coherent, 1)[0])
+        result += [Row(values[name], kind, TITLES[name], *spread(values[name]), known.get(name)) for name in MEASURES]
     checks = _checks(result, cases, wrong)
-    return Findings(checks, _table(result), {"kinds": result}, _learned(result, checks))
+    return Findings(checks, Table.of(result), {"rows": result}, _learned(result, checks))
 
 
-def _learned(result: dict[str, Any], checks: list[Check]) -> str:
-    shares = ", ".join(f"on {kind} {np.mean(entry['coherent']):.0%}" for kind, entry in result.items())
-    stutter = ", ".join(f"{np.mean(entry['stutters']):.2g}" for entry in result.values())
+def _learned(rows: Sequence[Row], checks: Sequence[Check]) -> str:
+    registers, repeats = ([row for row in rows if row.measure == title] for title in TITLES.values())
+    shares = ", ".join(f"on {row.kind} {row.mean:.0%}" for row in registers)
+    stutter = ", ".join(f"{row.mean:.2g}" for row in repeats)
+    (known,) = (row.exact for row in registers if row.kind == "drawn")
     (rejected,) = (check for check in checks if "rejected" in check.name)
     return (
         f"One parallel step stays in one register in these shares of outputs, by what was trained on: {shares} (exact "
-        f"for drawn: {result['drawn']['exact coherent']:.0%}); neighbours repeat in {stutter}. The law of the other "
+        f"for drawn: {known:.0%}); neighbours repeat in {stutter}. The law of the other "
         f"kind of data is {'' if rejected.verdict is Verdict.HOLDS else 'not '}rejected."
     )
 
@@ -123,66 +140,48 @@ def _distilled(
     return pairs, make_rows(sentences.sources, lengths)
 
 
-def _checks(result: dict[str, Any], cases: dict[str, list[Case]], wrong: list[NDArray[np.float64]]) -> list[Check]:
+def _checks(rows: Sequence[Row], cases: Mapping[str, list[Case]], wrong: Sequence[NDArray[np.float64]]) -> list[Check]:
     checks = [
         within_own_error(f"step 1, {TITLES[name]}: |network - exact law of its data|", cases[name]) for name in MEASURES
     ]
     # Neighbours of one register repeat about as often as those of two: they tell nothing about the number.
     title = f"step 1, {TITLES['coherent']}: the law of the other kind of data is rejected"
     checks.append(nearer(title, cases["coherent"], wrong, "the law of the other kind of data"))
-    for kind in [kind for kind in result if kind != "drawn"]:
+    values = {(row.kind, row.measure): np.array(row.values) for row in rows}
+    for kind in dict.fromkeys(row.kind for row in rows if row.kind != "drawn"):
         for name, sign in (("coherent", -1), ("stutters", 1)):
-            drawn = np.array(result["drawn"][name])
+            drawn, other = (values[data, TITLES[name]] for data in ("drawn", kind))
             checks.append(
                 networks_at_most(
                     f"{kind} against drawn, step 1: {TITLES[name]}, {'loss' if sign < 0 else 'gain'} by distillation",
-                    sign * (np.array(result[kind][name]) - drawn),
+                    sign * (other - drawn),
                     trivial=float(drawn.mean() if sign < 0 else 1 - drawn.mean()),
                 )
             )
     return checks
 
 
-def _table(result: dict[str, Any]) -> Table:
-    columns = ["trained on", "measure", "network (mean)", "s.e.", "exact"]
-    rows: list[list[Any]] = []
-    for kind, entry in result.items():
-        for name in MEASURES:
-            values = np.array(entry[name])
-            error = float(values.std(ddof=1) / np.sqrt(len(values)))
-            rows.append([kind, TITLES[name], float(values.mean()), error, entry.get(f"exact {name}")])
-    return Table(columns, rows)
-
-
 def draw(data: Mapping[str, Any]) -> Figure:
     """Register mixing and stutter of the first step for each kind of data."""
-    kinds = list(data["kinds"])
-    with style():
-        figure, panels = new_figure(1, 2, height=3.0)
-        for axes, name in zip(panels, MEASURES, strict=True):
-            for place, kind in enumerate(kinds):
-                entry = data["kinds"][kind]
-                values = entry[name]
-                offsets = np.linspace(-0.12, 0.12, len(values))
-                axes.plot(
-                    place + offsets, values, MARKERS[0], color=COLOURS[1], label="networks" if place == 0 else None
-                )
-                if f"exact {name}" in entry:
-                    exact = [entry[f"exact {name}"]] * 2
-                    axes.plot(
-                        [place - 0.3, place + 0.3], exact, "-", color=COLOURS[0], label=None if place else "exact law"
-                    )
-            axes.set_xticks(range(len(kinds)), kinds)
-            axes.set(xlabel="trained on", ylabel=TITLES[name])
-            axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
-        panels[0].legend(loc="lower right")
-        best = max(kinds, key=lambda kind: np.mean(data["kinds"][kind]["coherent"]))
-        drawn, distilled = (np.mean(data["kinds"][kind]["coherent"]) for kind in ("drawn", best))
-        headline(
-            figure,
-            f"One parallel step stays in one register in {drawn:.0%} of outputs when trained on drawn translations, in "
-            f"{distilled:.0%} when trained on one for each source ({best})",
-        )
+    figure, panels = new_figure(1, 2, height=3.0)
+    for axes, title in zip(panels, TITLES.values(), strict=True):
+        rows = select(data["rows"], measure=title)
+        for place, row in enumerate(rows):
+            values = row["values"]
+            marks(axes, place + np.linspace(-0.12, 0.12, len(values)), values, 1, None if place else "networks")
+            if row["exact"] is not None:
+                line(axes, [place - 0.3, place + 0.3], [row["exact"]] * 2, label=None if place else "exact law")
+        axes.set_xticks(range(len(rows)), [row["kind"] for row in rows])
+        axes.set(xlabel="trained on", ylabel=title)
+        axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
+    panels[0].legend(loc="lower right")
+    registers = select(data["rows"], measure=TITLES["coherent"])
+    best, (drawn,) = max(registers, key=lambda row: row["mean"]), select(registers, kind="drawn")
+    headline(
+        figure,
+        f"One parallel step stays in one register in {drawn['mean']:.0%} of outputs when trained on drawn "
+        f"translations, in {best['mean']:.0%} when trained on one for each source ({best['kind']})",
+    )
     return figure
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.figures import DASHES, headline, line, marks, new_figure, one_scale
 from experiments.language.checks import Case, nearer, within_own_error
 from experiments.language.exact import Exact, claim_memory, distances, measured, possible
-from experiments.language.study import OneLanguage, draw_networks, likeliest, redrawing
+from experiments.language.study import OneLanguage, draw_networks, likeliest, redrawing, spread
 from experiments.language.translators import (
     Decoding,
     fresh_pairs,
@@ -44,12 +44,34 @@ class Parameters(OneLanguage):
     training_steps: int = parameter(600, "optimiser steps", full=4000, minimum=1)
 
 
+@dataclass(frozen=True)
+class Row:
+    """Outputs of networks of one kind after so many steps; the lists have a number for each network.
+
+    Attributes:
+        shares, greedy: translations among drawn and among likeliest tokens.
+        losses: mean -ln p of the true token in nats, given masks alone in step 1, in step 2 given what the likeliest
+            tokens of step 1 were.
+    """
+
+    shares: list[float]
+    greedy: list[float]
+    losses: list[float]
+    noise: str = heading("noise")
+    step: int = heading("step")
+    drawn: float = heading("translations, drawn")
+    error: float = heading("s.e.")
+    exact: float | None = heading("exact")
+    likeliest: float = heading("translations, likeliest")
+    nats: float | None = heading("-ln p, nats")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     if not parameters.densities:
         raise InvalidInput("densities", parameters.densities, "at least one is needed")
     plain = parameters.training()
-    settings = {f"{density:.0%}": replace(plain, density=density) for density in parameters.densities}
+    settings = {f"{density:.0%}": replace(plain, density=density) for density in sorted(parameters.densities)}
     settings |= {UNIFORM: plain, TWICE: replace(plain, stages=2)}
     language = parameters.language(parameters.weight)
     pairs = training_pairs(language, parameters.pairs, seed)
@@ -57,14 +79,13 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     rows = make_rows([source for source, _ in fresh], [len(target) for _, target in fresh])
     drawing: Decoding | None = None
     choosing: Decoding | None = None
-    result: dict[str, Any] = {}
+    result: list[Row] = []
     cases: list[Case] = []
     for place, (name, training) in enumerate(settings.items()):
         exact = Exact(language, noise_of(language, training))
         expected = exact.expected(rows, possible, parameters.steps)
-        entry: dict[str, Any] = {"shares": [], "greedy": [], "masks": [], "own": []}
-        if training.stages == 1:
-            entry["exact"] = expected.mean(axis=1)
+        shares, greedy = (np.empty((parameters.seeds, parameters.steps)) for _ in range(2))
+        losses: list[list[float]] = [[] for _ in range(parameters.steps)]
         for index in range(parameters.seeds):
             progress((place + index / parameters.seeds) / len(settings), f"{name}, network {index + 1}")
             network = train(language, pairs, training, 1000 * seed + index)
@@ -73,37 +94,41 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             steps = range(1, parameters.steps + 1)
             decoded = drawing(network, language, rows, steps, seed)
             found = [measured(exact, rows, outputs, possible) for outputs in decoded.outputs]
-            entry["shares"].append([values.mean() for values in found])
+            shares[index] = [values.mean() for values in found]
             best = choosing(network, language, rows, steps, seed)
-            entry["greedy"].append([measured(exact, rows, outputs, possible).mean() for outputs in best.outputs])
+            greedy[index] = [measured(exact, rows, outputs, possible).mean() for outputs in best.outputs]
             # The first step sees masks alone, the second greedy one what the first one said.
-            for kind, inputs in zip(("masks", "own"), best.inputs, strict=False):
-                entry[kind].append(gold_loss(network, language, rows, inputs, [target for _, target in fresh]))
+            for known, inputs in zip(losses, best.inputs[:2], strict=False):
+                known.append(gold_loss(network, language, rows, inputs, [target for _, target in fresh]))
             if name == UNIFORM:
                 # Masks alone are the first input; from later ones a short training is far off.
                 distance = distances(exact, rows, network, decoded.inputs[:1])
                 cases.append(Case(f"network {index + 1}, step 1", found[0], expected[0], distance[0]))
-        result[name] = entry
-    checks = _checks(result, cases, parameters)
-    return Findings(checks, _table(result), {"settings": result}, _learned(result, parameters, checks[0]))
+        for step, known in enumerate(losses):
+            truth = float(expected[step].mean()) if training.stages == 1 else None
+            best_of, nats = float(greedy[:, step].mean()), float(np.mean(known)) if known else None
+            lists = (shares[:, step].tolist(), greedy[:, step].tolist(), known)
+            result.append(Row(*lists, name, step + 1, *spread(shares[:, step]), truth, best_of, nats))
+    checks = _checks(result, cases)
+    return Findings(checks, Table.of(result), {"rows": result}, _learned(result, checks[0]))
 
 
-def _learned(result: dict[str, Any], parameters: Parameters, first: Check) -> str:
-    lowest = f"{min(parameters.densities):.0%}"
-    nats = {name: {kind: np.mean(entry[kind]) for kind in ("masks", "own")} for name, entry in result.items()}
-    greedy = {name: np.mean(entry["greedy"], axis=0)[-1] for name, entry in result.items()}
+def _learned(rows: Sequence[Row], first: Check) -> str:
+    lowest, steps = rows[0].noise, rows[-1].step
+    nats = {(row.noise, row.step): row.nats for row in rows}
+    greedy = {row.noise: row.likeliest for row in rows if row.step == steps}
     return (
-        f"Given masks alone the true token costs {nats[UNIFORM]['masks']:.2f} nats after uniform noise, "
-        f"{nats[lowest]['masks']:.2f} after {lowest}; after the network's own first step {nats[TWICE]['own']:.2f} with "
-        f"a second stage, {nats[UNIFORM]['own']:.2f} without. Of {parameters.steps} likeliest steps' outputs "
+        f"Given masks alone the true token costs {nats[UNIFORM, 1]:.2f} nats after uniform noise, "
+        f"{nats[lowest, 1]:.2f} after {lowest}; after the network's own first step {nats[TWICE, 2]:.2f} with "
+        f"a second stage, {nats[UNIFORM, 2]:.2f} without. Of {steps} likeliest steps' outputs "
         f"{greedy[TWICE]:.0%} are translations with it, {greedy[UNIFORM]:.0%} without, {greedy[lowest]:.0%} after "
         f"{lowest}; {first.informative} of {first.comparisons} first steps tell."
     )
 
 
-def _checks(result: dict[str, Any], cases: list[Case], parameters: Parameters) -> list[Check]:
-    nats = {name: {kind: np.array(entry[kind]) for kind in ("masks", "own")} for name, entry in result.items()}
-    lowest = f"{min(parameters.densities):.0%}"
+def _checks(rows: Sequence[Row], cases: list[Case]) -> list[Check]:
+    nats = {(row.noise, row.step): np.array(row.losses) for row in rows}
+    lowest = rows[0].noise
     return [
         within_own_error("uniform density, first step, share of translations: |network - exact law|", cases),
         nearer(
@@ -114,83 +139,55 @@ def _checks(result: dict[str, Any], cases: list[Case], parameters: Parameters) -
         ),
         networks_at_most(
             f"-ln p of the true token given masks alone: uniform density minus {lowest} (nats)",
-            nats[UNIFORM]["masks"] - nats[lowest]["masks"],
+            nats[UNIFORM, 1] - nats[lowest, 1],
         ),
         networks_at_most(
             "-ln p of the true token given the network's own likeliest first step: two stages minus one (nats)",
-            nats[TWICE]["own"] - nats[UNIFORM]["own"],
+            nats[TWICE, 2] - nats[UNIFORM, 2],
         ),
     ]
 
 
-def _table(result: dict[str, Any]) -> Table:
-    columns = ["noise", "step", "translations, drawn", "s.e.", "exact", "translations, likeliest", "-ln p, nats"]
-    rows: list[list[Any]] = []
-    for name, entry in result.items():
-        shares, greedy = np.array(entry["shares"]), np.array(entry["greedy"])
-        for step in range(shares.shape[1]):
-            error = float(shares[:, step].std(ddof=1) / np.sqrt(len(shares)))
-            exact = float(entry["exact"][step]) if "exact" in entry else None
-            # Of the true token, given what the likeliest tokens of the step before were.
-            seen = ("masks", "own")[step] if step < 2 else None
-            nats = float(np.mean(entry[seen])) if seen else None
-            rows.append(
-                [name, step + 1, float(shares[:, step].mean()), error, exact, float(greedy[:, step].mean()), nats]
-            )
-    return Table(columns, rows)
-
-
 def draw(data: Mapping[str, Any]) -> Figure:
     """Share of translations against steps, drawn and likeliest, for each noise."""
-    with style():
-        figure, panels = new_figure(1, 2, height=4.2)
-        for axes, kind, title in ((panels[0], "shares", "tokens drawn"), (panels[1], "greedy", "likeliest tokens")):
-            for index, (name, entry) in enumerate(data["settings"].items()):
-                values = np.array(entry[kind])
-                steps = np.arange(1, values.shape[1] + 1)
-                colour = COLOURS[index % len(COLOURS)]
-                if kind == "shares" and "exact" in entry:
-                    axes.plot(steps, entry["exact"], DASHES[index], color=colour, label=f"{name}, exact chain")
-                draw_networks(axes, steps, values, index, f"{name}, networks (2 s.e.)", shift=0.05 * (index - 1))
-            axes.set(
-                xlabel="refinement steps", ylabel="outputs that are translations (share)", ylim=(0, 1), title=title
-            )
-            axes.set_xticks(steps)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        last = {name: np.mean(entry["greedy"], axis=0)[-1] for name, entry in data["settings"].items()}
-        shares = ", ".join(f"{share:.0%} after {name} noise" for name, share in last.items())
-        headline(figure, f"Translations among the outputs of the last likeliest step: {shares}")
+    names = list(dict.fromkeys(row["noise"] for row in data["rows"]))
+    figure, panels = new_figure(1, 2, height=4.2)
+    for axes, kind, title in ((panels[0], "shares", "tokens drawn"), (panels[1], "greedy", "likeliest tokens")):
+        for series, name in enumerate(names):
+            found = columns(select(data["rows"], noise=name))
+            if kind == "shares" and found["exact"][0] is not None:
+                line(axes, found["step"], found["exact"], series, f"{name}, exact chain", dash=DASHES[series])
+            label = f"{name}, networks (2 s.e.)"
+            draw_networks(axes, found["step"], found[kind].T, series, label, shift=0.05 * (series - 1))
+        axes.set(xlabel="refinement steps", ylabel="outputs that are translations (share)", ylim=(0, 1), title=title)
+        axes.set_xticks(found["step"])
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    last = select(data["rows"], step=data["rows"][-1]["step"])
+    shares = ", ".join(f"{row['likeliest']:.0%} after {row['noise']} noise" for row in last)
+    headline(figure, f"Translations among the outputs of the last likeliest step: {shares}")
     return figure
 
 
 def draw_loss(data: Mapping[str, Any]) -> Figure:
     """-ln p of the true token where decoding starts, and after the network's own first step, one mark a network."""
-    names = list(data["settings"])
-    with style():
-        figure, panels = new_figure(1, 2, height=3.0)
-        for axes, kind, title in (
-            (panels[0], "masks", "given masks alone"),
-            (panels[1], "own", "given its own likeliest first step"),
-        ):
-            for place, name in enumerate(names):
-                values = data["settings"][name][kind]
-                offsets = place + np.linspace(-0.12, 0.12, len(values))
-                axes.plot(offsets, values, MARKERS[place % len(MARKERS)], color=COLOURS[place % len(COLOURS)])
-            axes.set_xticks(range(len(names)), names)
-            axes.set(xlabel="noise in training", ylabel="-ln p of the true token (nats)", title=title)
-            axes.set_ylim(bottom=0)
-        settings = data["settings"]
-        masks, own = (
-            {name: np.mean(settings[name][kind]) for name in (names[0], UNIFORM, TWICE)} for kind in ("masks", "own")
-        )
-        headline(
-            figure,
-            f"Masks alone: {masks[UNIFORM]:.2f} nats after uniform noise, {masks[names[0]]:.2f} after {names[0]}; its "
-            f"own first step: {own[TWICE]:.2f} nats with a second stage, {own[UNIFORM]:.2f} without",
-        )
-        most = max(panel.get_ylim()[1] for panel in panels)
-        for axes in panels:
-            axes.set_ylim(0, most)
+    figure, panels = new_figure(1, 2, height=3.0)
+    for axes, step, title in (
+        (panels[0], 1, "given masks alone"),
+        (panels[1], 2, "given its own likeliest first step"),
+    ):
+        rows = select(data["rows"], step=step)
+        for place, row in enumerate(rows):
+            marks(axes, place + np.linspace(-0.12, 0.12, len(row["losses"])), row["losses"], place)
+        axes.set_xticks(range(len(rows)), [row["noise"] for row in rows])
+        axes.set(xlabel="noise in training", ylabel="-ln p of the true token (nats)", title=title)
+        axes.set_ylim(bottom=0)
+    one_scale(panels, "y")
+    nats, lowest = {(row["noise"], row["step"]): row["nats"] for row in data["rows"]}, data["rows"][0]["noise"]
+    headline(
+        figure,
+        f"Masks alone: {nats[UNIFORM, 1]:.2f} nats after uniform noise, {nats[lowest, 1]:.2f} after {lowest}; its "
+        f"own first step: {nats[TWICE, 2]:.2f} nats with a second stage, {nats[UNIFORM, 2]:.2f} without",
+    )
     return figure
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, columns, heading, select
+from experiments.figures import headline, line, marks, new_figure
 from experiments.language.checks import Case, nearer, pooled, within_own_error
 from experiments.language.exact import (
     Exact,
@@ -28,8 +28,10 @@ from experiments.language.study import (
     WRONG_STEPS,
     OneLanguage,
     draw_networks,
+    exact_mask_predict,
     mask_predict,
     redrawing,
+    spread,
 )
 from experiments.language.translators import (
     Decoding,
@@ -69,6 +71,21 @@ class Parameters(OneLanguage):
     steps: int = parameter(4, "refinement steps", full=8, minimum=2)
 
 
+@dataclass(frozen=True)
+class Row:
+    """A scheme after so many steps, with the shares of each network; or an exact chain; or attention of networks."""
+
+    possible: list[float] | None
+    stutters: list[float] | None
+    scheme: str = heading("scheme")
+    step: int | None = heading("step")
+    translations: float | None = heading("translations (mean)")
+    translations_error: float | None = heading("s.e.")
+    stutter: float | None = heading("stutter (mean)")
+    stutter_error: float | None = heading("s.e.")
+    attention: float | None = heading("attention")
+
+
 def settings_of(scheme: str) -> RefinementSettings:
     """How a scheme decodes; every last step draws all positions, or all masks, and keeps what it draws."""
     from simulators.t5.decoding.rejecters import REJECTERS, ConstantSchedule, LinearSchedule
@@ -95,7 +112,9 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     rows = fresh_rows(language, parameters.rows, seed)
     pairs = training_pairs(language, parameters.pairs, seed)
     decodings: dict[str, Decoding] = {}
-    result: dict[str, Any] = {scheme: {name: [] for name in MEASURES} for scheme in parameters.schemes}
+    outcomes: dict[str, dict[str, list[list[float]]]] = {
+        scheme: {name: [] for name in MEASURES} for scheme in parameters.schemes
+    }
     cases: dict[str, list[Case]] = {name: [] for name in MEASURES}
     attention = []
     wrong: dict[str, tuple[list[Case], list[NDArray[np.float64]]]] = {}
@@ -111,7 +130,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             distance = distances(exact, rows, network, decoded.inputs, only_masked)
             for name, measure in MEASURES.items():
                 found = [measured(exact, rows, outputs, measure) for outputs in decoded.outputs]
-                result[scheme][name].append([values.mean() for values in found])
+                outcomes[scheme][name].append([float(values.mean()) for values in found])
                 expected = next_steps(exact, rows, decoded.inputs, measure, "masks" if only_masked else "all")
                 cases[name] += [
                     Case(f"{scheme}, network {index + 1}, step {step + 1}", *numbers)
@@ -128,23 +147,38 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
             if scheme == parameters.schemes[0]:
                 attention.append(_attention(network, rows, decoded.inputs[1], decoded.outputs[0]))
     chains = _exact_chains(exact, rows, parameters.steps) if MASK_PREDICT in parameters.schemes else {}
-    data = {"schemes": result, "attention": attention, "chains": chains}
+    result = [
+        Row(possible, stutter, scheme, step, *spread(possible), *spread(stutter), None)
+        for scheme, by_measure in outcomes.items()
+        for step, (possible, stutter) in enumerate(
+            zip(*(np.transpose(by_measure[name]).tolist() for name in MEASURES), strict=True), start=1
+        )
+    ]
+    reported = [
+        Row(None, None, f"exact, all steps: {name}", None, share, None, None, None, None)
+        for name, share in chains.items()
+    ]
+    for kind in ("repeated", "other"):
+        mean = float(np.mean([entry[kind] for entry in attention]))
+        reported.append(Row(None, None, f"{kind} neighbours", 2, None, None, None, None, mean))
+    data = {"rows": result, "attention": attention, "chains": chains}
     pools = [pooled(networks, f"{scheme}, step {parameters.steps}") for scheme, networks in last.items()]
     masks = np.broadcast_to(exact.expected(rows, possible, 1), (parameters.steps, len(rows.sources)))
     for name, shares in wrong_chains(masks).items() if pools else ():
         wrong[f"other schemes, step {parameters.steps}: a step that {name}"] = (pools, [shares[-1]] * len(pools))
     checks = _checks(cases)
     checks += [nearer(f"{name} is rejected, translations", *compared, name) for name, compared in wrong.items()]
-    return Findings(checks, _table(result, attention, chains), data, _learned(result, checks))
+    return Findings(checks, Table.of([*result, *reported]), data, _learned(result, checks))
 
 
-def _learned(result: dict[str, Any], checks: list[Check]) -> str:
-    shares = {scheme: np.mean(entry["possible"], axis=0) for scheme, entry in result.items()}
-    best, worst = (choose(shares, key=lambda scheme: shares[scheme][-1]) for choose in (max, min))
+def _learned(rows: Sequence[Row], checks: Sequence[Check]) -> str:
+    first, last = ([row for row in rows if row.step == step] for step in (1, rows[-1].step))
+    best, worst = (choose(last, key=lambda row: row.translations or 0.0) for choose in (max, min))
+    start = {row.scheme: row.translations for row in first}
     rejected = [check for check in checks if "rejected" in check.name]
     return (
-        f"After {len(shares[best])} steps {best} gives {shares[best][-1]:.0%} translations and {worst} "
-        f"{shares[worst][-1]:.0%}, from {shares[best][0]:.0%} and {shares[worst][0]:.0%} in one step; "
+        f"After {best.step} steps {best.scheme} gives {best.translations:.0%} translations and {worst.scheme} "
+        f"{worst.translations:.0%}, from {start[best.scheme]:.0%} and {start[worst.scheme]:.0%} in one step; "
         f"{checks[0].informative} of {checks[0].comparisons} comparisons of single steps with the exact law tell, and "
         f"{sum(check.verdict is Verdict.HOLDS for check in rejected)} of {len(rejected)} wrong steps are rejected."
     )
@@ -153,11 +187,12 @@ def _learned(result: dict[str, Any], checks: list[Check]) -> str:
 def _exact_chains(exact: Exact, rows: Rows, steps: int) -> dict[str, float]:
     """Exact share of translations of whole decodings, mean over the sentences that can be listed."""
     from theory.decoding.random_orders import RandomOrder
-    from theory.decoding.refinement import MaskPredict
 
-    rules = {"mask-predict": MaskPredict(ties="random"), "tokens revealed in random order": RandomOrder()}
-    found = {name: exact.decoded(rows, rule, steps, possible, MOST_STATES) for name, rule in rules.items()}
-    found["every position redrawn"] = exact.expected(rows, possible, steps)[-1]
+    found = {
+        "mask-predict": exact_mask_predict(exact, rows, steps),
+        "tokens revealed in random order": exact.decoded(rows, RandomOrder(), steps, possible, MOST_STATES),
+        "every position redrawn": exact.expected(rows, possible, steps)[-1],
+    }
     listed = ~np.isnan(found["mask-predict"])
     return {name: float(values[listed].mean()) for name, values in found.items()}
 
@@ -180,60 +215,42 @@ def _checks(cases: dict[str, list[Case]]) -> list[Check]:
     ]
 
 
-def _table(result: dict[str, Any], attention: list[dict[str, float]], chains: dict[str, float]) -> Table:
-    columns = ["scheme", "step", "translations (mean)", "s.e.", "stutter (mean)", "s.e.", "attention"]
-    rows: list[list[Any]] = []
-    for scheme, entry in result.items():
-        found = {name: np.array(values) for name, values in entry.items()}
-        for step in range(found["possible"].shape[1]):
-            row: list[Any] = [scheme, step + 1]
-            for name in MEASURES:
-                values = found[name][:, step]
-                row += [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
-            rows.append([*row, None])
-    for name, share in chains.items():
-        rows.append([f"exact, all steps: {name}", None, share, None, None, None, None])
-    for kind in ("repeated", "other"):
-        mean = float(np.mean([entry[kind] for entry in attention]))
-        rows.append([f"{kind} neighbours", 2, None, None, None, None, mean])
-    return Table(columns, rows)
-
-
 def draw_schemes(data: Mapping[str, Any]) -> Figure:
     """Translations and stutter against steps for each scheme."""
-    with style():
-        figure, panels = new_figure(1, 2, height=4.0)
-        for axes, name in zip(panels, MEASURES, strict=True):
-            for index, (scheme, entry) in enumerate(data["schemes"].items()):
-                values = np.array(entry[name])
-                steps = np.arange(1, values.shape[1] + 1)
-                draw_networks(axes, steps, values, index, scheme, shift=0.05 * (index - 1.5), joined=True)
-            axes.set(xlabel="refinement steps T", ylabel=TITLES[name], ylim=(0, None))
-            axes.set_xticks(steps)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
-        last = {scheme: np.mean(entry["possible"], axis=0)[-1] for scheme, entry in data["schemes"].items()}
-        best, worst = max(last, key=last.__getitem__), min(last, key=last.__getitem__)
-        headline(
-            figure,
-            f"After {len(steps)} steps {best} gives {last[best]:.0%} translations, {worst} {last[worst]:.0%}",
-        )
+    rows = data["rows"]
+    figure, panels = new_figure(1, 2, height=4.0)
+    for axes, name in zip(panels, MEASURES, strict=True):
+        for series, scheme in enumerate(dict.fromkeys(row["scheme"] for row in rows)):
+            found = columns(select(rows, scheme=scheme))
+            shift = 0.05 * (series - 1.5)
+            draw_networks(axes, found["step"], found[name].T, series, scheme, shift=shift, joined=True)
+        axes.set(xlabel="refinement steps T", ylabel=TITLES[name], ylim=(0, None))
+        axes.set_xticks(found["step"])
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    last = select(rows, step=rows[-1]["step"])
+    best, worst = (choose(last, key=lambda row: row["translations"]) for choose in (max, min))
+    headline(
+        figure,
+        f"After {best['step']} steps {best['scheme']} gives {best['translations']:.0%} translations, "
+        f"{worst['scheme']} {worst['translations']:.0%}",
+    )
     return figure
 
 
 def draw_attention(data: Mapping[str, Any]) -> Figure:
     """Attention between repeated neighbours against that between others, one mark for each network."""
-    entries = data["attention"]
-    with style():
-        figure, (axes,) = new_figure()
-        other, repeated = ([entry[kind] for entry in entries] for kind in ("other", "repeated"))
-        limit = 1.1 * np.nanmax([*other, *repeated])
-        axes.plot([0, limit], [0, limit], "--", color=COLOURS[7], label="no difference")
-        axes.plot(other, repeated, MARKERS[0], color=COLOURS[1], label="networks")
-        less = sum(here < there for here, there in zip(repeated, other, strict=True))
-        headline(figure, f"In {less} of {len(entries)} networks repeated neighbours see each other less than others do")
-        axes.set(xlabel="attention between other neighbours", ylabel="attention between repeated neighbours")
-        axes.set(xlim=(0, limit), ylim=(0, limit))
-        axes.legend()
+    entries = columns(data["attention"])
+    figure, (axes,) = new_figure()
+    limit = 1.1 * np.nanmax([*entries["other"], *entries["repeated"]])
+    line(axes, [0, limit], [0, limit], 7, "no difference", dash="--")
+    marks(axes, entries["other"], entries["repeated"], 1, "networks")
+    less = int((entries["repeated"] < entries["other"]).sum())
+    headline(
+        figure, f"In {less} of {len(data['attention'])} networks repeated neighbours see each other less than others do"
+    )
+    axes.set(xlabel="attention between other neighbours", ylabel="attention between repeated neighbours")
+    axes.set(xlim=(0, limit), ylim=(0, limit))
+    axes.legend()
     return figure
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.figures import COLOURS, headline, new_figure
+from experiments.language.study import draw_networks, likeliest, spread
 from experiments.language.translators import (
     BEYOND,
     AutoregressiveDecoding,
@@ -51,73 +52,79 @@ class Parameters:
     width: int = parameter(32, "width of the network", full=64, minimum=8)
 
 
+@dataclass(frozen=True)
+class Row:
+    """Networks of one kind, decoded with one number of steps; ``shares`` are the translations of each."""
+
+    shares: list[float]
+    decoder: str = heading("decoder")
+    data: str = heading("trained on")
+    layers: int = heading("layers")
+    steps: int | None = heading("steps")
+    passes: float = heading("passes")
+    mean: float = heading("translations (mean)")
+    error: float = heading("s.e.")
+    milliseconds: float = heading("ms per sentence")
+
+
+KINDS = {
+    "base": ("autoregressive", "drawn"),
+    "drawn": ("refinement", "drawn"),
+    "distilled": ("refinement", "distilled"),
+}
+"""Decoders and what they are trained on."""
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     plain = Training(width=parameters.width, steps=parameters.training_steps, layers=max(parameters.depths))
     language = small_language((parameters.weight, 1 - parameters.weight), longest=parameters.longest)
     drawn = training_pairs(language, parameters.pairs, seed)
     modes: list[Pair] = [(source, language.mode(source)) for source, _ in drawn]
-    rows = fresh_rows(language, parameters.rows, seed)
+    test = fresh_rows(language, parameters.rows, seed)
     # Without doubling a translation has as many tokens as its source has words, whatever is trained on.
-    rows = make_rows(rows.sources, [len(source) for source in rows.sources])
-    kinds = [("autoregressive", "drawn"), ("refinement", "drawn"), ("refinement", "distilled")]
-    entries = []
+    test = make_rows(test.sources, [len(source) for source in test.sources])
+    rows: list[Row] = []
     for depth in parameters.depths:
-        for place, (decoder, data) in enumerate(kinds):
+        for place, (decoder, data) in enumerate(KINDS.values()):
             training = replace(plain, decoder_layers=depth, decoder=decoder)  # type: ignore[arg-type]
             decoding: Decoding | AutoregressiveDecoding | None = None
             efforts = parameters.steps if decoder == "refinement" else (0,)
             shares, times, passes = [], [], []
             for index in range(parameters.seeds):
-                done = (place + index / parameters.seeds) / len(kinds)
+                done = (place + index / parameters.seeds) / len(KINDS)
                 progress(done, f"{decoder}, {data}, {depth} layers, network {index + 1}")
                 network = train(language, modes if data == "distilled" else drawn, training, 1000 * seed + index)
-                decoding = decoding or _decoding(network, decoder)
+                if decoding is None:
+                    autoregressive = decoder == "autoregressive"
+                    decoding = AutoregressiveDecoding(network) if autoregressive else Decoding(network, likeliest())
                 # The first run compiles. The fastest of the others was disturbed least by what else the machine does.
-                runs = [decoding(network, language, rows, efforts) for _ in range(1 + TIMED)]
-                decoded = runs[-1]
-                shares.append([_translations(language, rows.sources, outputs) for outputs in decoded.outputs])
+                runs = [decoding(network, language, test, efforts) for _ in range(1 + TIMED)]
+                shares.append([_translations(language, test.sources, outputs) for outputs in runs[-1].outputs])
                 times.append(np.min([run.milliseconds for run in runs[1:]], axis=0))
-                passes.append(decoded.passes)
-            entries.append(
-                {
-                    "decoder": decoder,
-                    "data": data,
-                    "layers": depth,
-                    "steps": list(efforts),
-                    "shares": np.array(shares),
-                    "milliseconds": np.median(times, axis=0),
-                    "passes": np.mean(passes, axis=0),
-                }
-            )
+                passes.append(runs[-1].passes)
+            numbers = zip(efforts, np.transpose(shares), np.mean(passes, axis=0), np.median(times, axis=0), strict=True)
+            for steps, found, spent, took in numbers:
+                kind = (decoder, data, depth, steps or None, float(spent))
+                rows.append(Row(found.tolist(), *kind, *spread(found), float(took)))
     # Of unequal registers the likeliest tokens are all of one: only a tie is sure to be mixed up.
-    return Findings(
-        _checks(entries, parameters.weight == 0.5), _table(entries), {"entries": entries}, _learned(entries)
-    )
+    return Findings(_checks(rows, parameters.weight == 0.5), Table.of(rows), {"rows": rows}, _learned(rows))
 
 
-def _learned(entries: list[dict[str, Any]]) -> str:
-    shallow = min(entry["layers"] for entry in entries)
-    kinds = {(entry["decoder"], entry["data"]): entry for entry in entries if entry["layers"] == shallow}
-    base, drawn, distilled = (
-        kinds[kind] for kind in (("autoregressive", "drawn"), ("refinement", "drawn"), ("refinement", "distilled"))
-    )
-    most = drawn["steps"][-1]
+def _kinds(rows: Sequence[Mapping[str, Any]], layers: int) -> list[list[Mapping[str, Any]]]:
+    """The rows of each of `KINDS` with so many layers, by steps."""
+    return [select(rows, layers=layers, decoder=decoder, data=data) for decoder, data in KINDS.values()]
+
+
+def _learned(rows: Sequence[Row]) -> str:
+    shallow = min(row.layers for row in rows)
+    base, drawn, distilled = _kinds([vars(row) for row in rows], shallow)
     return (
         f"With {shallow} decoder layer{'s' if shallow > 1 else ''} one distilled pass gives "
-        f"{distilled['shares'][:, 0].mean():.0%} translations where token-by-token decoding gives "
-        f"{base['shares'].mean():.0%} in {base['passes'][0]:.2g} passes; without distillation one pass gives "
-        f"{drawn['shares'][:, 0].mean():.0%} and {most} steps {drawn['shares'][:, -1].mean():.0%}."
+        f"{distilled[0]['mean']:.0%} translations where token-by-token decoding gives {base[0]['mean']:.0%} in "
+        f"{base[0]['passes']:.2g} passes; without distillation one pass gives {drawn[0]['mean']:.0%} and "
+        f"{drawn[-1]['steps']} steps {drawn[-1]['mean']:.0%}."
     )
-
-
-def _decoding(network: Any, decoder: str) -> Decoding | AutoregressiveDecoding:
-    """The likeliest tokens, by either decoder; every refinement step is done."""
-    from simulators.t5.decoding.settings import RefinementSettings
-
-    if decoder == "autoregressive":
-        return AutoregressiveDecoding(network)
-    return Decoding(network, RefinementSettings(early_exit=False))
 
 
 def _translations(language: ParallelLanguage, sources: list[tuple[int, ...]], outputs: Any) -> float:
@@ -129,16 +136,14 @@ def _translations(language: ParallelLanguage, sources: list[tuple[int, ...]], ou
     return float(np.mean(found))
 
 
-def _checks(entries: list[dict[str, Any]], tie: bool) -> list[Check]:
+def _checks(rows: Sequence[Row], tie: bool) -> list[Check]:
     checks = []
-    for depth in dict.fromkeys(entry["layers"] for entry in entries):
-        by_kind = {(entry["decoder"], entry["data"]): entry for entry in entries if entry["layers"] == depth}
-        base = by_kind["autoregressive", "drawn"]["shares"][:, 0]
-        distilled, drawn = (by_kind["refinement", data]["shares"] for data in ("distilled", "drawn"))
+    for depth in dict.fromkeys(row.layers for row in rows):
+        base, drawn, distilled = (np.array(kind[0]["shares"]) for kind in _kinds([vars(row) for row in rows], depth))
         checks += [
             networks_at_most(
                 f"{depth} layers: translations lost by one distilled refinement step against autoregressive decoding",
-                base - distilled[:, 0],
+                base - distilled,
                 EQUIVALENT,
                 f"a loss of {EQUIVALENT:g} counts as none",
                 # No network can lose more than there is.
@@ -146,7 +151,7 @@ def _checks(entries: list[dict[str, Any]], tie: bool) -> list[Check]:
             ),
             networks_at_most(
                 f"{depth} layers: translations of one step trained on drawn ones, minus autoregressive",
-                drawn[:, 0] - base,
+                drawn - base,
                 -EQUIVALENT if tie else 0.0,
                 "at equal weights the test that the distilled step passes must reject this one" if tie else "",
                 trivial=1 - float(base.mean()),
@@ -155,56 +160,37 @@ def _checks(entries: list[dict[str, Any]], tie: bool) -> list[Check]:
     return checks
 
 
-def _table(entries: list[dict[str, Any]]) -> Table:
-    columns = ["decoder", "trained on", "layers", "steps", "passes", "translations (mean)", "s.e.", "ms per sentence"]
-    rows: list[list[Any]] = []
-    for entry in entries:
-        shares = entry["shares"]
-        for place, steps in enumerate(entry["steps"]):
-            values = shares[:, place]
-            row = [entry["decoder"], entry["data"], entry["layers"], steps or None, float(entry["passes"][place])]
-            row += [float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
-            rows.append([*row, float(entry["milliseconds"][place])])
-    return Table(columns, rows)
-
-
 def draw(data: Mapping[str, Any]) -> Figure:
     """Share of translations against passes and against time."""
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-    with style():
-        figure, panels = new_figure(1, 2, height=4.2)
-        for axes, name, label in (
-            (panels[0], "passes", "decoder passes of a sentence"),
-            (panels[1], "milliseconds", "milliseconds for a sentence, batched"),
-        ):
-            for index, entry in enumerate(data["entries"]):
-                shares = np.array(entry["shares"])
-                axes.errorbar(
-                    entry[name],
-                    shares.mean(axis=0),
-                    yerr=2 * shares.std(axis=0, ddof=1) / np.sqrt(len(shares)),
-                    marker=MARKERS[index % len(MARKERS)],
-                    color=COLOURS[index % len(COLOURS)],
-                    linestyle=DASHES[index % len(DASHES)],
-                    capsize=2,
-                    label=f"{entry['decoder']}, {entry['data']}, layers: {entry['layers']}",
-                )
-            axes.axhline(1.0, color=COLOURS[7], linewidth=0.8, label="predicted: distilled, and token by token")
-            axes.set(xlabel=label, ylabel="outputs that are translations (share)", ylim=(0, 1.05))
-        panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
-        panels[1].set_xscale("log")
-        for scale in (panels[1].xaxis.set_major_formatter, panels[1].xaxis.set_minor_formatter):
-            scale("{x:.2g}")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        kinds = {(entry["decoder"], entry["data"]): entry for entry in data["entries"]}
-        base, one = kinds["autoregressive", "drawn"], kinds["refinement", "distilled"]
-        headline(
-            figure,
-            f"Distilled, one pass gives {np.mean(one['shares'], axis=0)[0]:.0%} translations, token by token "
-            f"{np.mean(base['shares'], axis=0)[0]:.0%} in {base['passes'][0]:.2g} passes; in time, on networks this "
-            f"small, one pass takes {one['milliseconds'][0] / base['milliseconds'][0]:.2g} times as long",
-        )
+    rows = data["rows"]
+    figure, panels = new_figure(1, 2, height=4.2)
+    for axes, name, label in (
+        (panels[0], "passes", "decoder passes of a sentence"),
+        (panels[1], "milliseconds", "milliseconds for a sentence, batched"),
+    ):
+        depths = dict.fromkeys(row["layers"] for row in rows)
+        series = [(depth, kind) for depth in depths for kind in _kinds(rows, depth)]
+        for place, (depth, kind) in enumerate(series):
+            title = f"{kind[0]['decoder']}, {kind[0]['data']}, layers: {depth}"
+            found = columns(kind)
+            draw_networks(axes, found[name], found["shares"].T, place, title, joined=True)
+        axes.axhline(1.0, color=COLOURS[7], linewidth=0.8, label="predicted: distilled, and token by token")
+        axes.set(xlabel=label, ylabel="outputs that are translations (share)", ylim=(0, 1.05))
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[1].set_xscale("log")
+    panels[1].xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    panels[1].xaxis.set_major_formatter("{x:g}")
+    panels[1].xaxis.set_minor_formatter(NullFormatter())
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    (base, *_), _, (one, *_) = _kinds(rows, rows[0]["layers"])
+    headline(
+        figure,
+        f"Distilled, one pass gives {one['mean']:.0%} translations, token by token {base['mean']:.0%} in "
+        f"{base['passes']:.2g} passes; in time, on networks this small, one pass takes "
+        f"{one['milliseconds'] / base['milliseconds']:.2g} times as long",
+    )
     return figure
 
 

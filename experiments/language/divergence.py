@@ -33,11 +33,10 @@ from experiments.language.translators import (
     make_rows,
     network_laws,
 )
-from theory.decoding.refinement import MaskPredict
 from theory.divergences import kullback_leibler
 from theory.language.denoising import MASK
 from theory.language.error_split import ErrorSplit, split_error
-from theory.language.mask_predict import decoded_law
+from theory.language.mask_predict import TWIN, decoded_law
 from theory.language.parallel_language import ParallelLanguage
 
 if TYPE_CHECKING:
@@ -79,9 +78,8 @@ def rows_of_shapes(language: ParallelLanguage, count: int, seed: int) -> Rows:
 
 def twin_laws(exact: Exact, steps: Sequence[int]) -> list[dict[Shape, Array]]:
     """The exact laws of a perfectly trained network's translations by number of steps, [S] for each shape."""
-    rule = MaskPredict(ties="random")
     each = shapes(exact.language)
-    return [{shape: decoded_law(exact.chain(*shape), rule, number) for shape in each} for number in steps]
+    return [{shape: decoded_law(exact.chain(*shape), TWIN, number) for shape in each} for number in steps]
 
 
 def first_register(exact: Exact, laws: Mapping[Shape, Array]) -> float:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.figures import COLOURS, DASHES, MARKERS
+from experiments.figures import COLOURS, DASHES, line, marks
 from experiments.language.exact import Drawn, Exact, possible
 from experiments.language.translators import Rows, Training, small_language
+from theory.language.mask_predict import TWIN
 from theory.language.parallel_language import ParallelLanguage
 from theory.parameters import parameter
 
@@ -80,11 +81,14 @@ def mask_predict() -> RefinementSettings:
 
 
 def exact_mask_predict(exact: Exact, rows: Rows, steps: int) -> NDArray[np.float64]:
-    """Exact share of translations after mask-predict in 1..steps steps, [steps, B]; NaN for rows too large to list."""
-    from theory.decoding.refinement import MaskPredict
+    """Exact share of translations after mask-predict in so many steps, [B]; NaN for rows too large to list."""
+    return exact.decoded(rows, TWIN, steps, possible, MOST_STATES)
 
-    rule = MaskPredict(ties="random")
-    return np.array([exact.decoded(rows, rule, number, possible, MOST_STATES) for number in range(1, steps + 1)])
+
+def spread(values: ArrayLike) -> tuple[float, float]:
+    """Mean over networks, and its standard error."""
+    found = np.asarray(values, dtype=float)
+    return float(found.mean()), float(found.std(ddof=1) / np.sqrt(len(found)))
 
 
 def draw_networks(
@@ -101,15 +105,9 @@ def draw_networks(
         shift: along the axis, so that bars of several series can be told apart.
         joined: whether a line joins the means; not where lines are predictions.
     """
-    found = np.array(values)
-    axes.errorbar(
-        np.asarray(x) + shift,
-        found.mean(axis=0),
-        yerr=2 * found.std(axis=0, ddof=1) / np.sqrt(len(found)),
-        marker=MARKERS[place % len(MARKERS)],
-        color=COLOURS[place % len(COLOURS)],
+    means, errors = np.array([spread(networks) for networks in np.transpose(values)]).T
+    places = np.asarray(x) + shift
+    marks(axes, places, means, place, label, interval=(means - 2 * errors, means + 2 * errors))
+    if joined:
         # Beyond as many series as colours, another dash of the same colour.
-        linestyle=DASHES[(place + place // len(COLOURS)) % len(DASHES)] if joined else "none",
-        capsize=2,
-        label=label,
-    )
+        line(axes, places, means, place, dash=DASHES[(place + place // len(COLOURS)) % len(DASHES)])

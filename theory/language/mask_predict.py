@@ -16,11 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from theory.decoding.enumeration import decode
+from theory.decoding.refinement import MaskPredict
 from theory.decoding.rule import Rule
 from theory.language.denoising import MASK, RefinementChain
 
 Array = NDArray[np.float64]
 Tokens = NDArray[np.int64]
+
+TWIN = MaskPredict(ties="random")
+"""Mask-predict as networks do it."""
 
 
 class DenoiserPredictor:

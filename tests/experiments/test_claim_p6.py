@@ -13,6 +13,8 @@ from experiments.claim import Check, Verdict, no_progress
 from experiments.language.exact import Exact
 from experiments.language.translators import LONGEST, Decoded, Rows, ids, noise_of, small_language
 from experiments.records import compute, draw
+from experiments.report import render_report
+from experiments.translation.ablations.account import account, stored_record
 from tests.experiments.translation_stand_in import StandIn, StandInDecoding, stand_in_laws, stand_in_train
 from theory.parameters import build
 
@@ -47,6 +49,13 @@ def test_holds_and_draws_its_figure() -> None:
     record = compute(p6.CLAIM, build(p6.Parameters, values=SMALL), 0, "quick")
     assert record["verdict"] == "holds", record["checks"]
     assert len(draw(p6.CLAIM, record)) == 2
+    # Beside claims about translation the report shows the ablations that come with the workbench.
+    page = render_report([record], "report")
+    stored = stored_record()
+    assert stored is not None
+    for part in account(stored):
+        assert f"<h3>{part.title}</h3>" in page
+        assert part.table is None or all(f">{row[-1]}</td>" in page for row in part.table.rows)
 
 
 def test_steps_that_ignore_what_is_kept_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,6 +200,7 @@ def test_logged_samples_show_every_step(autoregressive: Path, refining: Path, tm
     ]
     for entry in entries:
         assert len(entry["steps"]) == (entry["passes"] if entry["refinement steps"] else 0)
+        assert list(entry["edits"]) == ["length", "tokens", "order"]
         assert entry["mixed"] == (len(set(entry["registers"]) - {"-"}) > 1)
         for step in entry["steps"]:
             words = step["tokens"]

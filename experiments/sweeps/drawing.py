@@ -30,6 +30,9 @@ Array = NDArray[np.float64]
 THEORY = {"predicted": "--", "lower": ":", "upper": ":"}
 """Line style of what the theory says."""
 
+WIDE = 50
+"""An axis of positive numbers whose largest is more times the smallest is logarithmic."""
+
 MOST_SERIES = 6
 """More lines than that are not told apart."""
 
@@ -216,9 +219,6 @@ def draw_points(
     if value is not None and marks is not None:
         axes.figure.colorbar(marks, ax=axes).set_label(label_of(subject, value))
     finish_axes(axes, subject, every, x, y, words)
-    inside = places[there]
-    if words is None and inside.min() > 0 and inside.max() > 100 * inside.min():
-        axes.set_xscale("log")
     if series is not None:
         axes.legend()
 
@@ -272,7 +272,11 @@ def scale(axes: Axes, quantity: Quantity, values: Sequence[Array]) -> Callable[[
 
 
 def finish_axes(axes: Axes, subject: Subject, rows: Sequence[Row], x: str, y: str, words: Sequence[Any] | None) -> None:
-    """Labels, and the words of an axis that has no numbers."""
+    """Labels, the words of an axis that has no numbers, and the scale of one that has."""
+    places = numbers(rows, x)
+    places = places[np.isfinite(places)]
+    if words is None and places.min() > 0 and places.max() > WIDE * places.min():
+        axes.set_xscale("log")
     if words is not None:
         texts = [plain_text(show_value(word)) for word in words]
         crowded = sum(map(len, texts)) > 45

@@ -30,6 +30,7 @@ from theory.chains import (
     Composition,
     DenseOperator,
     NotMixedBy,
+    exact_powers,
     geometric_times,
     mixing_time,
     mixing_time_from,
@@ -422,3 +423,34 @@ def test_a_law_can_be_near_where_no_state_is() -> None:
     assert mixing_time_from(cycle_walk(6), np.eye(6)[0]).steps == math.inf
     with pytest.raises(InvalidInput, match="law"):
         mixing_time_from(cycle_walk(6), [1, 0])
+
+
+@pytest.mark.parametrize(("states", "bits"), [(1, 100), (3, 700), (20, 200)])
+def test_fixed_point_products_against_whole_numbers(states: int, bits: int) -> None:
+    """Each entry is what Python's whole numbers give, cut off, or at most two units less."""
+    random = np.random.default_rng(states)
+    numbers = FixedPoint(states, bits)
+    matrix = random.random((states, states)) ** 20
+    parts = numbers.stochastic(matrix / matrix.sum(axis=1, keepdims=True), np.arange(states))
+
+    def whole(limbs: np.ndarray) -> np.ndarray:
+        return sum(limbs[i].astype(np.int64).astype(object) * (1 << numbers.width * i) for i in range(numbers.limbs))
+
+    exact = whole(parts)
+    for left in (parts, parts[:, :1]):
+        short = whole(left) @ exact - whole(numbers.multiply(left, parts)) * (1 << numbers.bits)
+        assert (short >= 0).all()
+        assert (short <= 3 << numbers.bits).all()
+
+
+def test_searches_that_would_surely_fail_are_not_begun() -> None:
+    levels = exact_powers._Search._levels
+    for leave in (0.3, 1e-5, 1e-40):
+        matrix = np.array([[1 - leave, leave, 0], [leave, 1 - 2 * leave, leave], [0, leave, 1 - leave]])
+        with mock.patch.object(exact_powers._Search, "_levels", autospec=True, side_effect=levels) as tried:
+            found = exact_mixing_time(matrix, np.arange(3), 0.25)
+        assert tried.call_count == 1
+        with mock.patch.object(exact_powers, "_least_level", return_value=0):
+            assert exact_mixing_time(matrix, np.arange(3), 0.25) == found
+        powered = np.linalg.matrix_power(matrix, 2 ** min(exact_powers._least_level(matrix), 40))
+        assert 0.5 * np.abs(powered[0] - powered[2]).sum() >= 0.5

@@ -4,73 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 
-from experiments.claim import (
-    Check,
-    Claim,
-    FigureSpec,
-    Findings,
-    Progress,
-    Table,
-    Verdict,
-    columns,
-    heading,
-    select,
-)
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, columns, heading, select
+from experiments.claims import c1_exact as exact
+from experiments.claims import c1_misfit as misfit
 from experiments.estimation.limit import FALSE_ALARM, too_small
-from experiments.figures import differences, headline, marks, new_figure
+from experiments.figures import headline, marks, new_figure
 from experiments.statistics import chi_squared_deviation, chi_squared_limits, chi_squared_power, normal_limit
 from theory.errors import InvalidInput
-from theory.estimation import (
-    MaskedData,
-    WeightedPseudolikelihood,
-    asymptotic_covariance,
-    empirical_law,
-    expected_conditional_covariance,
-    fit,
-    loewner_margin,
-    population,
-    pseudolikelihood_information,
-    sample_pairs,
-    whitened_family,
-)
+from theory.estimation import MaskedData, asymptotic_covariance, empirical_law, fit, population, sample_pairs
 from theory.estimation.information import MaskCount
-from theory.laws import (
-    ExponentialFamily,
-    IsingLaw,
-    JointLaw,
-    ising_family,
-    ising_on,
-    named_graph,
-    random_ising,
-)
-from theory.masks import AdaptiveMaskLaw, Mask, MaskLaw, adaptive, bernoulli, k_uniform, uniform_ratio
+from theory.laws import IsingLaw, random_ising
+from theory.masks import AdaptiveMaskLaw, MaskLaw, k_uniform
 from theory.parameters import parameter
-from theory.states import block_indices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
-
-ROUNDING = 1e-10
-"""Largest difference of two float64 routes to the same matrix of entries of order 1."""
-
-STENCIL = 0.005
-STENCIL_ERROR = 1e-6
-"""Step of the fourth-order second difference, and more than its error for curvatures of order 1."""
-
-MISFIT_SETS = 400
-"""Data sets for that fit, enough to tell the two covariances apart."""
-
-MISFIT = 0.3
-"""Coupling of the ferromagnet that independent spins are fitted to; their covariance is wrong by a factor above 2."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +43,6 @@ class Parameters:
     masks_per_sample: int = parameter(3, "masks m for each sequence in the sandwich case", minimum=2)
     samples: tuple[int, ...] = parameter((1000, 20_000), "sequences n", full=(500, 2000, 8000, 32_000), minimum=10)
     repetitions: int = parameter(200, "data sets for each n", full=500, minimum=20)
-
-
-@dataclass(frozen=True)
-class Exact:
-    """A model and a mask law: I_PL by several routes, and what more masks for each sequence change."""
-
-    mask: str
-    hessian_error: float
-    covariance_error: float
-    curvature: list[float]
-    quadratic_form: list[float]
-    fisher_form: list[float]
-    loewner: list[float]
-    reverse: list[float]
 
 
 @dataclass(frozen=True)
@@ -128,36 +69,12 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     if parameters.masked > parameters.learned_sites:
         raise InvalidInput("masked", parameters.masked, f"must lie in 1..{parameters.learned_sites} (learned_sites)")
-    instances = _exact(parameters, seed, progress)
-    exact = columns(instances)
+    instances = exact.measure(parameters, seed, progress)
     learned = _learned(parameters, seed, progress)
-    misspecified = _misspecified(parameters, seed)
+    misspecified = misfit.measure(parameters, seed)
     last = [case for case in learned if case.samples == max(parameters.samples)]
-    count = f"{len(instances)} pairs of a model and a mask law"
-    checks = [
-        Check.equal(
-            "Hessian of L against E[s sᵀ]", exact["hessian_error"], 0.0, ROUNDING, f"largest entry; {count}"
-        ).by_algebra(),
-        Check.equal(
-            "curvature of L by finite differences against vᵀ E[s sᵀ] v",
-            exact["curvature"],
-            exact["quadratic_form"],
-            STENCIL_ERROR,
-            "random directions v; the loss is read from tables of conditionals",
-            wrong=("the Fisher information, as if all sites were masked", exact["fisher_form"]),
-        ),
-        Check.equal(
-            "E[s sᵀ] against E_K E[Cov(T | x_-K)]", exact["covariance_error"], 0.0, ROUNDING, "law of total covariance"
-        ).by_algebra(),
-        *_misspecified_checks(misspecified),
-        Check.at_least(
-            "more masks per sequence never hurt, smallest eigenvalue of the difference",
-            exact["loewner"],
-            0.0,
-            ROUNDING,
-            "(Γ_m - Γ_m') / tr Γ_m for m, m' = 1, 2, 4, all in turn; coordinates of unit Fisher information",
-        ).against("more masks hurt", float((exact["reverse"] < -ROUNDING).mean())),
-    ]
+    *equalities, more_masks = exact.checks(instances)
+    checks = [*equalities, *misfit.checks(misspecified), more_masks]
     checks += [_squared_error_check(case, parameters.repetitions) for case in last]
     decided = [case for case in last if not _undecided(case, parameters.repetitions)]
     if decided:
@@ -205,73 +122,11 @@ def _squared_error_check(case: Learned, repetitions: int) -> Check:
     ).against("a covariance of 1.25 Γ", power)
 
 
-def attracted(sites: int, size: int) -> AdaptiveMaskLaw:
-    """Adaptive masks of ``size`` sites: P(K | x) grows with the number of spins +1 under the mask."""
-
-    def weight(x: NDArray[np.int64], mask: Mask) -> Array:
-        return np.asarray(0.25 + x[:, list(mask)].sum(axis=1), dtype=np.float64)
-
-    return adaptive(sites, 2, k_uniform(sites, size).masks, weight, f"adaptive, k = {size}")
-
-
-def _exact(parameters: Parameters, seed: int, progress: Progress) -> list[Exact]:
-    sites = parameters.sites
-    laws: list[MaskLaw | AdaptiveMaskLaw] = [k_uniform(sites, k) for k in range(1, sites + 1)]
-    laws += [bernoulli(sites, 0.3), uniform_ratio(sites), attracted(sites, 1), attracted(sites, 2)]
-    result = []
-    for instance in range(parameters.instances):
-        generator = np.random.default_rng([seed, 1, instance])
-        model = random_ising(sites, generator, parameters.scale)
-        family, theta = model.family, model.theta
-        whitened, zero = whitened_family(model), np.zeros(family.parameters)
-        for number, masks in enumerate(laws):
-            done = (instance + number / len(laws)) / parameters.instances
-            progress(0.3 * done, f"information matrices, {masks.name}")
-            information = pseudolikelihood_information(family, theta, masks)
-            hessian = WeightedPseudolikelihood(family, population(model, masks)).hessian(theta)
-            covariance = expected_conditional_covariance(family, theta, masks)
-            directions = generator.normal(size=(parameters.directions, family.parameters))
-            directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-            gammas = [asymptotic_covariance(whitened, zero, masks, m) for m in (1, 2, 4, "all")]
-            forms = (information, family.fisher_information(theta))
-            quadratic, fisher = ([float(v @ matrix @ v) for v in directions] for matrix in forms)
-            result.append(
-                Exact(
-                    masks.name,
-                    hessian_error=float(np.abs(hessian - information).max()),
-                    covariance_error=float(np.abs(covariance - information).max()),
-                    curvature=[_curvature(model, masks, v) for v in directions],
-                    quadratic_form=quadratic,
-                    fisher_form=fisher,
-                    loewner=[loewner_margin(a, b) / float(np.trace(a)) for a, b in pairwise(gammas)],
-                    reverse=[loewner_margin(b, a) / float(np.trace(a)) for a, b in pairwise(gammas)],
-                )
-            )
-    return result
-
-
-def _curvature(model: IsingLaw, masks: MaskLaw | AdaptiveMaskLaw, direction: Array) -> float:
-    """Second derivative of L along a direction at the truth, by a fourth-order central difference."""
-    values = [_loss(model, model.family.law(model.theta + step * STENCIL * direction), masks) for step in range(-2, 3)]
-    return float(np.dot([-1, 16, -30, 16, -1], values)) / (12 * STENCIL**2)
-
-
-def _loss(truth: JointLaw, law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw) -> float:
-    """E[-ln p_theta(x_K | x_{-K}, K)], from tables: the mask-aware conditional is that of p_theta(x) P(K | x)."""
-    total = 0.0
-    for mask, chance in zip(masks.masks, masks.probabilities, strict=True):
-        aware = JointLaw.from_weights((law.probabilities * chance).reshape(law.table.shape)).conditional(mask)
-        weights = (truth.probabilities * chance)[block_indices(law.sites, law.symbols, mask)]
-        seen = weights > 0
-        total -= float(weights[seen] @ np.log(aware[seen]))
-    return total
-
-
 def _learned(parameters: Parameters, seed: int, progress: Progress) -> list[Learned]:
     """Repeated learning with one mask, several masks and all masks for each sequence, and with adaptive masks."""
     model = random_ising(parameters.learned_sites, np.random.default_rng([seed, 2]), parameters.scale)
     plain = k_uniform(parameters.learned_sites, parameters.masked)
-    aware = attracted(parameters.learned_sites, parameters.masked)
+    aware = exact.attracted(parameters.learned_sites, parameters.masked)
     trainings: list[tuple[str, MaskLaw | AdaptiveMaskLaw, MaskCount]] = [
         ("one mask", plain, 1),
         (f"{parameters.masks_per_sample} masks", plain, parameters.masks_per_sample),
@@ -293,61 +148,6 @@ def _learned(parameters: Parameters, seed: int, progress: Progress) -> list[Lear
         errors = np.sqrt(samples) * (reached - model.theta)
         result.append(_compare(name, samples, len(estimates) - len(finite), errors, gamma))
     return result
-
-
-def _misspecified(parameters: Parameters, seed: int) -> dict[str, Any]:
-    """Independent spins fitted to a ferromagnet: the Hessian H and V = E[s sᵀ] differ, and n Cov is H⁻¹ V H⁻¹.
-
-    Both are compared along the direction in which V exceeds H most. Every site is masked, so that the loss is the
-    likelihood and the estimator that of the fields, artanh of the mean spins.
-    """
-    sites, samples = parameters.learned_sites, max(parameters.samples)
-    law = ising_on(named_graph("complete", sites), MISFIT, 0.1)
-    family = ExponentialFamily(sites, 2, ising_family(sites).statistics[:, :sites], name="independent spins")
-    masks = k_uniform(sites, sites)
-    spins = family.statistics
-    means = law.probabilities @ spins
-    hessian = WeightedPseudolikelihood(family, population(law, masks)).hessian(np.arctanh(means))
-    scores = spins - means
-    outer = scores.T * law.probabilities @ scores
-    values, vectors = eigh(outer, hessian)
-    direction = vectors[:, -1]  # H v, on which n Var of the estimator is vᵀ V v by the sandwich, vᵀ H v by the equality
-    generator = np.random.default_rng([seed, 4])
-    errors = []
-    for _ in range(MISFIT_SETS):
-        observed = law.sample(samples, generator)
-        estimate = fit(family, population(empirical_law(observed, 2), masks), start=np.arctanh(means))
-        errors.append(float(direction @ hessian @ (estimate.theta - np.arctanh(means))))
-    variance = samples * float(np.mean(np.square(errors)))
-    below, above = chi_squared_limits(MISFIT_SETS, FALSE_ALARM / 2)
-    return {
-        "samples": samples,
-        "excess": float(values[-1]),
-        "low": variance * MISFIT_SETS / above,
-        "high": variance * MISFIT_SETS / below,
-    }
-
-
-def _misspecified_checks(found: Mapping[str, Any]) -> list[Check]:
-    alternative = ("the inverse Hessian alone", chi_squared_power(MISFIT_SETS, FALSE_ALARM / 2, found["excess"]))
-    detail = (
-        f"independent spins fitted to a ferromagnet, n = {found['samples']}, {MISFIT_SETS} data sets; "
-        f"chi-squared interval, false-alarm rate {FALSE_ALARM:g}; in units of vᵀ H v"
-    )
-    return [
-        Check.interval_contains(
-            "a family that lacks the truth: n Var along the worst direction against the sandwich H⁻¹ V H⁻¹",
-            (found["low"], found["high"]),
-            found["excess"],
-            detail,
-        ).against(*alternative),
-        Check.interval_at_most(
-            "there the equality fails: the inverse Hessian alone is rejected as covariance",
-            (-found["high"], -found["low"]),
-            -1.0,
-            detail,
-        ).against(*alternative),
-    ]
 
 
 def _draw(
@@ -389,31 +189,6 @@ def _compare(name: str, samples: int, infinite: int, errors: Array, gamma: Array
         total=sum(measured.tolist()),
         trace=sum(np.diagonal(gamma).tolist()),
     )
-
-
-def draw_curvature(data: Mapping[str, Any]) -> Figure:
-    """Curvature of the loss less the second moment of the scores."""
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
-    for row in data["exact"]:
-        name = row["mask"]
-        kind = "k-uniform" if name.endswith("-uniform") else "adaptive" if name.startswith("adaptive") else name
-        kinds.setdefault(kind, []).append(row)
-    groups = {}
-    for kind, rows in kinds.items():
-        predicted, measured = (np.ravel([row[key] for row in rows]) for key in ("quadratic_form", "curvature"))
-        groups[kind] = (predicted, measured, predicted)
-    figure, (axes,) = new_figure(width=5.0, height=4.2)
-    differences(axes, groups, STENCIL_ERROR, "nats")
-    axes.set_xlabel("predicted: $v^T E[s s^T] v$ (nats)")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
-    worst = max(float(np.abs(measured - predicted).max()) for predicted, measured, _ in groups.values())
-    largest = max(float(np.max(predicted)) for predicted, _, _ in groups.values())
-    headline(
-        figure,
-        f"The curvature of the loss, up to {largest:.2g} nats, is the second moment of the scores to {worst:.1g}, for "
-        "every mask law",
-    )
-    return figure
 
 
 def draw_variances(data: Mapping[str, Any]) -> Figure:
@@ -485,7 +260,7 @@ CLAIM = Claim(
             "curvature",
             "Curvature of the loss along random directions by finite differences (measured) less the second moment of "
             "the scores (predicted), for every mask law: size of the difference; dashed: error of the stencil.",
-            draw_curvature,
+            exact.draw,
         ),
         FigureSpec(
             "variances",

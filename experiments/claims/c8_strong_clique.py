@@ -11,40 +11,20 @@ from numpy.typing import NDArray
 
 from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
 from experiments.claims import c8_large_cliques as large_cliques
-from experiments.figures import headline, line, marks, name_ends, new_figure, one_scale
-from theory.bounds import (
-    escape_probability_bound,
-    escape_time_bound,
-    log_escape_probability_exponent,
-    log_two_stage_bound,
-    redraw_probability,
-    right_mode_mass,
-    steps_to_right_mode,
-)
-from theory.chains import (
-    DenseOperator,
-    escape_probability_within,
-    expected_escape_times,
-    expected_hitting_times,
-    hitting_probability_within,
-)
+from experiments.claims import c8_parallel as parallel
+from experiments.claims.c8_parallel import RELATIVE_ROUNDING, ROUNDING
+from experiments.figures import COLOURS, headline, line, marks, name_ends, new_figure, one_scale, readable
+from theory.bounds import redraw_probability, right_mode_mass, steps_to_right_mode
+from theory.chains import DenseOperator, expected_hitting_times, hitting_probability_within
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
-from theory.laws import JointLaw, clique_counts, spins, strong_clique
+from theory.laws import JointLaw, spins, strong_clique
 from theory.masks import k_uniform
 from theory.parameters import parameter
-from theory.samplers import block_gibbs, independent_parallel
-from theory.symmetry import log_independent_parallel
+from theory.samplers import block_gibbs
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-ROUNDING = 1e-12
-"""Rounding allowed in a probability that is summed over at most a few thousand states."""
-
-RELATIVE_ROUNDING = 1e-9
-"""Relative rounding allowed in an expected time, which may be many orders of magnitude above 1."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +68,6 @@ class Gibbs:
 
 
 @dataclass(frozen=True)
-class Parallel:
-    """Independent parallel in the wrong mode: exact escape over all starts, beside the bounds."""
-
-    m: int
-    coupling: float
-    escape: float
-    escape_bound: float
-    escape_exponent: float
-    left: float
-    one_stage: float
-    two_stage: float
-    fastest: float
-    fastest_bound: float
-
-
-@dataclass(frozen=True)
 class Case:
     """One clique, for the reader."""
 
@@ -127,7 +91,7 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         if coupling <= parameters.field:
             raise InvalidInput("couplings", coupling, f"must be above the field, {parameters.field:g}")
     gibbs: list[Gibbs] = []
-    parallel: list[Parallel] = []
+    escapes: list[parallel.Parallel] = []
     sites, failure = parameters.sites, parameters.failure
     plan = [(m, coupling) for m in parameters.cliques for coupling in parameters.couplings]
     for done, (m, coupling) in enumerate(plan):
@@ -135,38 +99,38 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         law = strong_clique(sites, m, coupling, parameters.field)
         total = spins(sites)[:, :m].sum(axis=1)
         gibbs += [_gibbs(law, m, coupling, parameters.field, size, total == m, failure) for size in range(m, sites + 1)]
-        parallel.append(_parallel(law, m, coupling, total <= -2, parameters))
+        escapes.append(parallel.measure(law, m, coupling, total <= -2, parameters))
     large = large_cliques.measure(parameters.large, parameters.couplings, parameters.field)
     by_mask = {(row.m, row.coupling, row.k): row for row in gibbs}
-    cases = [_case(row, by_mask[row.m, row.coupling, row.m], by_mask[row.m, row.coupling, sites]) for row in parallel]
+    cases = [_case(row, by_mask[row.m, row.coupling, row.m], by_mask[row.m, row.coupling, sites]) for row in escapes]
     return Findings(
-        [*_checks(gibbs, parallel), *large_cliques.checks(large)],
+        [*_checks(gibbs), *parallel.checks(escapes), *large_cliques.checks(large)],
         Table.of(cases),
         {
             "gibbs": gibbs,
-            "parallel": parallel,
+            "parallel": escapes,
             "large": large,
             "sites": sites,
             "field": parameters.field,
             "failure": failure,
             "horizon": parameters.horizon,
         },
-        _learned(cases, parallel, parameters.horizon),
+        _learned(cases, escapes, parameters.horizon),
     )
 
 
-def _case(row: Parallel, smallest: Gibbs, whole: Gibbs) -> Case:
+def _case(row: parallel.Parallel, smallest: Gibbs, whole: Gibbs) -> Case:
     chain = (smallest.steps, smallest.reached, smallest.expected, whole.expected)
     return Case(row.m, row.coupling, *chain, row.escape, row.escape_bound, row.fastest)
 
 
-def _learned(cases: Sequence[Case], parallel: Sequence[Parallel], horizon: int) -> str:
+def _learned(cases: Sequence[Case], escapes: Sequence[parallel.Parallel], horizon: int) -> str:
     hardest = max(cases, key=lambda case: case.fastest)
     return (
         f"With a clique of {hardest.m} at J = {hardest.coupling:g}, k-Gibbs needs {hardest.smallest:.3g} steps to the "
-        f"right mode and independent parallel {hardest.fastest:.2g} to leave the wrong one; over {horizon} steps the "
-        f"two-stage bound says something in {sum(row.two_stage < 1 for row in parallel)} of {len(parallel)} cases, T "
-        f"times the one-step bound in {sum(row.one_stage < 1 for row in parallel)}."
+        f"right mode and independent parallel {readable(hardest.fastest)} to leave the wrong one; over {horizon} steps "
+        f"the two-stage bound says something in {sum(row.two_stage < 1 for row in escapes)} of {len(escapes)} cases, T "
+        f"times the one-step bound in {sum(row.one_stage < 1 for row in escapes)}."
     )
 
 
@@ -191,32 +155,10 @@ def _gibbs(
     )
 
 
-def _parallel(law: JointLaw, m: int, coupling: float, wrong: NDArray[np.bool_], parameters: Parameters) -> Parallel:
-    chain = DenseOperator(independent_parallel(TableConditionals(law)).to_dense())
-    horizon, field = parameters.horizon, parameters.field
-    counts = clique_counts(m, coupling, field)
-    lumped_wrong = counts.magnetisations <= -2
-    return Parallel(
-        m,
-        coupling,
-        # Summed over the states outside, not 1 minus the sum inside: small probabilities keep their digits.
-        escape=float(chain.matrix[np.ix_(wrong, ~wrong)].sum(axis=1).max()),
-        escape_bound=escape_probability_bound(m, coupling, field),
-        escape_exponent=float(np.exp(log_escape_probability_exponent(m, coupling, field))),
-        left=float(escape_probability_within(chain, wrong, horizon)[wrong].max()),
-        one_stage=horizon * escape_probability_bound(m, coupling, field),
-        # The clique does not hear the other sites, so that its number of + sites is a chain of its own.
-        two_stage=float(np.exp(log_two_stage_bound(log_independent_parallel(counts), lumped_wrong, horizon))),
-        fastest=expected_escape_times(chain, wrong).best,
-        fastest_bound=escape_time_bound(m, coupling, field),
-    )
-
-
-def _checks(gibbs: Sequence[Gibbs], parallel: Sequence[Parallel]) -> list[Check]:
-    g, p = columns(gibbs), columns(parallel)
+def _checks(gibbs: Sequence[Gibbs]) -> list[Check]:
+    g = columns(gibbs)
     # (1 - c)^T, the failure probability that the bound promises, is recomputed from c and T.
     promised, doubled = (np.exp(g["steps"] * np.log1p(-np.minimum(n * g["redraw"], 1 - 1e-16))) for n in (1, 2))
-    twice = "the bound with twice the exponent"
     return [
         Check.at_most(
             "k-Gibbs misses the right mode within T steps with probability at most (1 - c)^T",
@@ -234,42 +176,6 @@ def _checks(gibbs: Sequence[Gibbs], parallel: Sequence[Parallel]) -> list[Check]
             "worst start",
             wrong=("1/(2c)", 0.5 / g["redraw"]),
         ),
-        Check.at_most(
-            "independent parallel leaves the wrong mode in one step with probability at most the Chernoff bound",
-            p["escape"],
-            p["escape_bound"],
-            ROUNDING,
-            "worst wrong-mode state, even and odd cliques",
-            trivial=1.0,
-            wrong=(twice, p["escape_bound"] ** 2),
-        ),
-        Check.at_most(
-            "the same probability is at most Chernoff's bound at the worst state, which has the exact exponent",
-            p["escape"],
-            p["escape_exponent"],
-            ROUNDING,
-            "worst wrong-mode state, even and odd cliques",
-            trivial=1.0,
-            wrong=(twice, p["escape_exponent"] ** 2),
-        ),
-        Check.at_most(
-            "independent parallel has left the wrong mode within T steps with probability at most T times the bound",
-            p["left"],
-            p["one_stage"],
-            ROUNDING,
-            "worst wrong-mode state",
-            trivial=1.0,
-            wrong=("the bound of one step", p["escape_bound"]),
-        ),
-        Check.at_most(
-            "the same probability is at most b₁ + (T − 1) b₂, two stages",
-            p["left"],
-            p["two_stage"],
-            ROUNDING,
-            "worst wrong-mode state; left side: the chain on all sequences; b₁, b₂: the number of + sites",
-            trivial=1.0,
-            wrong=("b₁ alone", p["escape"]),
-        ),
         Check.equal(
             "mass of the right mode against its closed form",
             g["right_mass"],
@@ -277,14 +183,6 @@ def _checks(gibbs: Sequence[Gibbs], parallel: Sequence[Parallel]) -> list[Check]
             ROUNDING,
             "summed over the table of all sequences",
         ).by_algebra(),
-        Check.at_least(
-            "expected steps of independent parallel until it leaves are at least 1 / bound",
-            p["fastest"],
-            p["fastest_bound"],
-            RELATIVE_ROUNDING * p["fastest_bound"],
-            "best wrong-mode state",
-            wrong=("1 / bound²", p["fastest_bound"] ** 2),
-        ),
     ]
 
 
@@ -325,53 +223,10 @@ def draw_times(data: Mapping[str, Any]) -> Figure:
     last = ends[0]
     headline(
         figure,
-        f"Leaving the wrong mode takes independent parallel {last['parallel'][1]:.1g} steps where k-Gibbs reaches the "
-        f"right one in {last['k = m'][1]:.2g} (marks exact, lines bounds)",
+        f"Leaving the wrong mode takes independent parallel {readable(last['parallel'][1])} steps where k-Gibbs "
+        f"reaches the right one in {last['k = m'][1]:.2g} (marks exact, lines bounds)",
     )
     return figure
-
-
-def draw_escape(data: Mapping[str, Any]) -> Figure:
-    """Probability that independent parallel leaves the wrong mode, in one step and within T, against the bounds."""
-    figure, panels = new_figure(2, 1, 5.0, 6.8)
-    couplings = sorted({row["coupling"] for row in data["parallel"]})
-    shown = [couplings[0], couplings[len(couplings) // 2], couplings[-1]] if len(couplings) > 3 else couplings
-    # The bounds for odd cliques have another exponent: one parity keeps the lines apart.
-    even = [row for row in data["parallel"] if row["m"] % 2 == 0] or data["parallel"]
-    kinds = (
-        (panels[0], "escape", "escape_bound", "escape_exponent", "one step"),
-        (panels[1], "left", "one_stage", "two_stage", f"within T = {data['horizon']} steps"),
-    )
-    for axes, exact, loose, sharp, title in kinds:
-        for index, coupling in enumerate(shown):
-            rows = columns(select(even, coupling=coupling))
-            marks(axes, rows["m"], rows[exact], index)
-            # Bounds above 1 run along the middle of the strip, each on a height of its own.
-            for name, dash in ((loose, ":"), (sharp, "-")):
-                line(axes, rows["m"], np.where(rows[name] < 1, rows[name], 1.5 + 0.5 * index), index, dash=dash)
-        axes.set(yscale="log", xticks=sorted({row["m"] for row in even}), xlabel="clique size m (sites)", title=title)
-        axes.set(ylabel="probability to leave the wrong mode", ylim=(None, 4.0))
-        axes.axhspan(1.0, 4.0, color="0.9", zorder=0)
-    one_scale(panels, "y")
-    for axes, exact, *_ in kinds:
-        ends = {f"J = {value:g}": (index, select(even, coupling=value)[-1][exact]) for index, value in enumerate(shown)}
-        name_ends(axes, ends)
-    _key(panels[1], "exact, worst start", {":": "Chernoff; T times it", "-": "at the worst state; two stages"})
-    telling = [sum(row[name] < 1 for row in data["parallel"]) for name in ("two_stage", "one_stage")]
-    headline(
-        figure,
-        f"Over {data['horizon']} steps the two-stage bound says something in {telling[0]} of {len(data['parallel'])} "
-        f"cases, T times Chernoff's in {telling[1]} (grey: a bound above 1 says nothing)",
-    )
-    return figure
-
-
-def _key(axes: Axes, mark: str, dashes: Mapping[str, str]) -> None:
-    """What marks and lines are, below the panel."""
-    axes.plot([], [], "o", color="0.4", label=mark)
-    for dash, text in dashes.items():
-        axes.plot([], [], dash, color="0.4", label=text)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
 def draw_masks(data: Mapping[str, Any]) -> Figure:
@@ -383,8 +238,9 @@ def draw_masks(data: Mapping[str, Any]) -> Figure:
         rows = columns(select(data["gibbs"], m=m, coupling=coupling))
         marks(axes, rows["k"], rows["expected"], index)
         line(axes, rows["k"], 1 / rows["redraw"], index)
-        # Each is named at its slow end: with all sites masked they meet.
-        axes.annotate(f"m = {m}", (rows["k"][0], rows["expected"][0]), (5, 4), textcoords="offset points", fontsize=8)
+        # Each is named at its slow end, left of its line: with all sites masked they meet.
+        place: Any = {"xytext": (-5, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+        axes.annotate(f"m = {m}", (rows["k"][0], rows["expected"][0]), color=COLOURS[index], fontsize=8, **place)
         largest = max(largest, (rows["expected"][0], rows["expected"][-1], m))
     axes.set(
         yscale="log", xlabel=f"mask size k (of N = {data['sites']} sites)", ylabel="expected steps to the right mode"
@@ -426,7 +282,7 @@ CLAIM = Claim(
             "Largest probability that independent parallel leaves the wrong mode, in one step (above) and within T "
             "steps (below); even cliques. Marks: exact. Dotted: Chernoff's bound, and T times it. Lines: Chernoff at "
             "the worst state, and the two-stage bound b₁ + (T − 1) b₂. A bound above 1 lies in the grey strip.",
-            draw_escape,
+            parallel.draw,
         ),
         FigureSpec(
             "large",

@@ -9,18 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import (
-    Check,
-    Claim,
-    FigureSpec,
-    Findings,
-    Progress,
-    Table,
-    Verdict,
-    columns,
-    heading,
-    select,
-)
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, columns, heading, select
 from experiments.figures import COLOURS, MARKERS, headline, line, marks, new_figure, one_scale
 from experiments.learned import Learning, law_errors, learn, networks_at_most
 from experiments.statistics import normal_limit

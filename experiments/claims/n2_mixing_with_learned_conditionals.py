@@ -248,12 +248,13 @@ def draw_bound(data: Mapping[str, Any]) -> Figure:
     runs = select(data["runs"], network=0)
     figure, (axes,) = new_figure(width=5.6, height=3.8)
     times = data["times"]
+    drawn = logarithmic(axes, *(run[name][1:] for run in runs for name in ("gap", "bound")), floor=SMALLEST_DRAWN)
     ends = {}
     for index, run in enumerate(runs):
-        marks(axes, times[1::4], run["gap"][1::4], index)
+        marks(axes, times[1::4], drawn(run["gap"][1::4]), index)
         line(axes, times[1:], run["bound"][1:], index)
         ends[run["sampler"].removeprefix("independent ")] = (index, run["bound"][-1])
-    axes.set(yscale="log", xlabel="sampling steps t", ylabel="|learned curve - exact curve| (TV)")
+    axes.set(xlabel="sampling steps t", ylabel="|learned curve - exact curve| (TV)")
     axes.axhspan(1.0, axes.get_ylim()[1], color="0.9", zorder=0)
     name_ends(axes, ends)
     tight = max(np.max(np.array(run["gap"][1:]) / run["bound"][1:]) for run in runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, log, sqrt
 from typing import TYPE_CHECKING, Any
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, Verdict, columns, heading, select
+from experiments.figures import DASHES, headline, line, marks, new_figure, readable
 from experiments.learned import Learning, new_network, train_network, training_set
 from experiments.statistics import normal_limit
 from theory.bounds.finite_sample import (
@@ -69,6 +69,56 @@ class Parameters:
     reach: float = parameter(4.0, "the rounded parameters lie in [-reach, reach]", minimum=0.1)
 
 
+@dataclass(frozen=True)
+class Trained:
+    """One model of a class with conditionals >= ``beta`` and a cover of exp(``log_cover``), on n sequences, in nats.
+
+    ``shortfall`` is by how much its loss on the data set exceeds the truth's; distances are total variations to p.
+    """
+
+    kind: str
+    samples: int
+    seed: int
+    parameters: int
+    beta: float
+    log_cover: float
+    shortfall: float
+    excess: float
+    excess_bound: float
+    distance: float
+    distance_bound: float
+
+
+@dataclass(frozen=True)
+class Minimisers:
+    """2n times the excess loss of exact minimisers: mean over data sets, its standard error, and tr(I Γ).
+
+    ``infinite`` of the fits have no finite optimum.
+    """
+
+    samples: int
+    infinite: int
+    mean: float
+    error: float
+    trace: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """The models of one kind and n, for the reader."""
+
+    kind: str = heading("model")
+    parameters: int = heading("parameters")
+    samples: int = heading("n")
+    excess: float = heading("excess loss (nats, mean)")
+    spread: float = heading("s.d. over seeds")
+    bound: float = heading("bound (mean)")
+    loose: float = heading("loose by a factor of")
+    shortfall: float = heading("of the bound: training short of p")
+    distance: float = heading("TV to p (mean)")
+    distance_bound: float = heading("TV bound (mean)")
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     law = _truth(parameters, seed)
@@ -82,45 +132,57 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
         (kind, n, index) for kind in kinds for n in sorted(parameters.samples) for index in range(parameters.seeds)
     ]
     delta = FALSE_ALARM / len(cases)
-    rows = []
+    models = []
     for done, (kind, n, index) in enumerate(cases):
         progress(0.9 * done / len(cases), f"{kind}, n = {n}, seed {index + 1} of {parameters.seeds}")
-        rows.append(_trained(kind, n, 1000 * seed + index, law, masks, truth, delta, parameters))
+        models.append(_trained(kind, n, 1000 * seed + index, law, masks, truth, delta, parameters))
     progress(0.9, "exact minimisers")
     minimisers = [_minimisers(n, law, masks, truth, parameters, seed) for n in sorted(parameters.samples)]
+    c = columns(models)
+    telling = int((c["distance_bound"] < 1).sum())
     checks = [
         Check.at_most(
             "excess loss of the learned conditionals against the bound",
-            [row["excess"] for row in rows],
-            [row["excess_bound"] for row in rows],
+            c["excess"],
+            c["excess_bound"],
             detail=f"nats; every trained model; false-alarm rate {FALSE_ALARM:g} for all together",
-            trivial=[log(1 / row["beta"]) for row in rows],
-            wrong=("a bound of a ten-thousandth", [row["excess_bound"] / 1e4 for row in rows]),
+            trivial=-np.log(c["beta"]),
+            wrong=("a bound of a ten-thousandth", c["excess_bound"] / 1e4),
         ),
         Check.at_most(
             "total variation of the learned law to p against its bound",
-            [row["distance"] for row in rows],
-            [row["distance_bound"] for row in rows],
+            c["distance"],
+            c["distance_bound"],
             detail="family: by C_AT of the learned law; networks: by the contraction of the Gibbs sampler; on the "
-            f"same event as the excess loss. Of {len(rows)} bounds {sum(row['distance_bound'] < 1 for row in rows)} "
-            "are below 1, where they say something",
+            f"same event as the excess loss. Of {len(models)} bounds {telling} are below 1, where they say something",
             trivial=1.0,
-            wrong=("a bound of a hundredth", [row["distance_bound"] / 100 for row in rows]),
+            wrong=("a bound of a hundredth", c["distance_bound"] / 100),
         ),
         _minimiser_check(minimisers[-1], parameters),
     ]
-    looseness = [row["excess_bound"] / row["excess"] for row in rows if row["excess"] > 0]
+    looseness = (c["excess_bound"] / c["excess"])[c["excess"] > 0]
     takeaway = (
-        f"The bound on the excess loss is {min(looseness):.2g} to {max(looseness):.2g} times the loss of the trained "
-        f"models; on total variation it says something for {sum(row['distance_bound'] < 1 for row in rows)} of "
-        f"{len(rows)} of them."
+        f"The bound on the excess loss is {readable(looseness.min())} to {readable(looseness.max())} times the loss of "
+        f"the trained models; on total variation it says something for {telling} of {len(models)} of them."
     )
+    data = {
+        "models": models,
+        "minimisers": minimisers,
+        "kinds": kinds,
+        "guessing": log(2) - float(law.probabilities @ truth),
+    }
     return Findings(
-        checks,
-        _table(rows, kinds),
-        {"rows": rows, "minimisers": minimisers, "kinds": kinds, "guessing": log(2) - float(law.probabilities @ truth)},
-        takeaway,
+        checks, Table.of([_row(models, kind, n) for kind in kinds for n in sorted(parameters.samples)]), data, takeaway
     )
+
+
+def _row(models: Sequence[Trained], kind: str, samples: int) -> Row:
+    c = columns([model for model in models if (model.kind, model.samples) == (kind, samples)])
+    excess, bound, shortfall, distance, distance_bound = (
+        float(c[name].mean()) for name in ("excess", "excess_bound", "shortfall", "distance", "distance_bound")
+    )
+    spread, size = float(c["excess"].std(ddof=1)), int(c["parameters"][0])
+    return Row(kind, size, samples, excess, spread, bound, bound / excess, shortfall, distance, distance_bound)
 
 
 def _truth(parameters: Parameters, seed: int) -> IsingLaw:
@@ -139,7 +201,7 @@ def _losses(model: ConditionalModel) -> Array:
 
 def _trained(
     kind: str, n: int, seed: int, law: IsingLaw, masks: MaskLaw, truth: Array, delta: float, parameters: Parameters
-) -> dict[str, Any]:
+) -> Trained:
     """One model trained on n sequences, put into a class of known size, and its bounds."""
     from simulators.gmlm.energy import ExponentialNetwork
     from simulators.gmlm.induced import induced_conditionals
@@ -166,27 +228,17 @@ def _trained(
     seen = empirical_law(training_set(law, seed, n), law.symbols)
     shortfall = max(0.0, float(seen.probabilities @ surplus))
     bound = excess_loss_bound(n, beta, delta, log_cover, epsilon, shortfall)
-    result = {
-        "kind": kind,
-        "samples": n,
-        "seed": seed,
-        "parameters": parameter_count(network),
-        "beta": beta,
-        "log_cover": log_cover,
-        "shortfall": shortfall,
-        "excess": float(law.probabilities @ surplus),
-        "excess_bound": bound,
-    }
     if family:
         constant = tensorization_upper_bound(learned, masks)
+        distance = total_variation(learned.table, law.table)
         distance_bound = total_variation_bound(n, beta, delta, constant, log_cover, epsilon, shortfall)
-        return result | {"distance": total_variation(learned.table, law.table), "distance_bound": distance_bound}
-    chain = DenseOperator(block_gibbs(model, masks).to_dense())
-    # TV(p Q, p) <= E_K E TV(learned, true conditional) <= sqrt(excess / 2), by Pinsker and Jensen.
-    return result | {
-        "distance": total_variation(stationary_law(chain).law, law.probabilities),
-        "distance_bound": stationary_distance_bound(chain, sqrt(bound / 2)),
-    }
+    else:
+        chain = DenseOperator(block_gibbs(model, masks).to_dense())
+        distance = total_variation(stationary_law(chain).law, law.probabilities)
+        # TV(p Q, p) <= E_K E TV(learned, true conditional) <= sqrt(excess / 2), by Pinsker and Jensen.
+        distance_bound = stationary_distance_bound(chain, sqrt(bound / 2))
+    losses = (shortfall, float(law.probabilities @ surplus), bound, distance, distance_bound)
+    return Trained(kind, n, seed, parameter_count(network), beta, log_cover, *losses)
 
 
 def _round(network: MaskedNetwork, bits: int, reach: float) -> None:
@@ -204,9 +256,7 @@ def _round(network: MaskedNetwork, bits: int, reach: float) -> None:
     nnx.update(network, jax.tree.map(rounded, nnx.state(network, nnx.Param)))
 
 
-def _minimisers(
-    n: int, law: IsingLaw, masks: MaskLaw, truth: Array, parameters: Parameters, seed: int
-) -> dict[str, Any]:
+def _minimisers(n: int, law: IsingLaw, masks: MaskLaw, truth: Array, parameters: Parameters, seed: int) -> Minimisers:
     """2n times the excess loss of the family's exact minimiser over many data sets, beside its limit."""
     information = pseudolikelihood_information(law.family, law.theta, masks)
     weighted = information @ asymptotic_covariance(law.family, law.theta, masks, "all")
@@ -219,57 +269,28 @@ def _minimisers(
         if estimate.converged:
             surplus = _losses(TableConditionals(law.family.law(estimate.theta))) - truth
             values.append(2 * n * float(law.probabilities @ surplus))
-    return {
-        "samples": n,
-        "infinite": parameters.repetitions - len(values),
-        "mean": float(np.mean(values)) if values else inf,
+    return Minimisers(
+        n,
+        parameters.repetitions - len(values),
+        mean=float(np.mean(values)) if values else inf,
         # Var z.I z = 2 tr (I Gamma)^2 for z ~ N(0, Gamma).
-        "error": float(np.sqrt(2 * np.trace(weighted @ weighted) / max(len(values), 1))),
-        "trace": float(np.trace(weighted)),
-    }
+        error=float(np.sqrt(2 * np.trace(weighted @ weighted) / max(len(values), 1))),
+        trace=float(np.trace(weighted)),
+    )
 
 
-def _minimiser_check(row: dict[str, Any], parameters: Parameters) -> Check:
+def _minimiser_check(row: Minimisers, parameters: Parameters) -> Check:
     name = "2n E excess loss of the exact minimiser against tr(I Γ), in standard errors"
     limit = normal_limit(FIT_ALARM / 2)
-    if row["infinite"]:
-        reason = f"{row['infinite']} fits have no finite optimum; raise the number of samples"
+    if row.infinite:
+        reason = f"{row.infinite} fits have no finite optimum; raise the number of samples"
         return Check(name, Verdict.INCONCLUSIVE, 0.0, 0.0, limit, "<=", 0.0, reason)
     detail = (
-        f"n = {row['samples']}, {parameters.repetitions} data sets; false-alarm rate {FIT_ALARM:g} (normal "
+        f"n = {row.samples}, {parameters.repetitions} data sets; false-alarm rate {FIT_ALARM:g} (normal "
         "approximation), apart from terms of order 1/n"
     )
-    check = Check.at_most(name, abs(row["mean"] - row["trace"]) / row["error"], limit, detail=detail)
-    rejected = abs(row["mean"] - 2 * row["trace"]) / row["error"] > limit
-    return check.against("n in place of 2n", float(rejected))
-
-
-def _table(rows: list[dict[str, Any]], kinds: tuple[str, ...]) -> Table:
-    columns = [
-        "model",
-        "parameters",
-        "n",
-        "excess loss (nats, mean)",
-        "s.d. over seeds",
-        "bound (mean)",
-        "loose by a factor of",
-        "of the bound: training short of p",
-        "TV to p (mean)",
-        "TV bound (mean)",
-    ]
-    table = []
-    for kind in kinds:
-        for n in sorted({row["samples"] for row in rows}):
-            chosen = [row for row in rows if (row["kind"], row["samples"]) == (kind, n)]
-            means = {
-                name: float(np.mean([row[name] for row in chosen]))
-                for name in ("excess", "excess_bound", "shortfall", "distance", "distance_bound")
-            }
-            spread = float(np.std([row["excess"] for row in chosen], ddof=1))
-            loose = means["excess_bound"] / means["excess"]
-            cells = [means["excess"], spread, means["excess_bound"], loose, means["shortfall"]]
-            table.append([kind, chosen[0]["parameters"], n, *cells, means["distance"], means["distance_bound"]])
-    return Table(columns, table)
+    deviation, other = (abs(row.mean - factor * row.trace) / row.error for factor in (1, 2))
+    return Check.at_most(name, deviation, limit, detail=detail).against("n in place of 2n", float(other > limit))
 
 
 LABELS = {"family": "Ising family", "mlp": "MLP", "transformer": "Transformer"}
@@ -277,69 +298,56 @@ LABELS = {"family": "Ising family", "mlp": "MLP", "transformer": "Transformer"}
 
 def draw_excess(data: Mapping[str, Any]) -> Figure:
     """Excess loss and its bound, and their ratio, against n."""
-    counts = [row["samples"] for row in data["minimisers"]]
-    with style():
-        figure, (left, right) = new_figure(1, 2, width=10.4, height=4.2)
-        for index, kind in enumerate(data["kinds"]):
-            groups = [[r for r in data["rows"] if (r["kind"], r["samples"]) == (kind, n)] for n in counts]
-            colour, marker, label = COLOURS[index], MARKERS[index], LABELS[kind]
-            bounds = [np.mean([row["excess_bound"] for row in group]) for group in groups]
-            left.plot(counts, bounds, linestyle=DASHES[index], color=colour, label=f"bound, {label}")
-            for place, group in enumerate(groups):
-                marks: dict[str, Any] = {"color": colour, "linestyle": "none", "marker": marker, "alpha": 0.7}
-                name = f"trained {label}" if place == 0 else None
-                left.plot([counts[place]] * len(group), [row["excess"] for row in group], label=name, **marks)
-                ratios = [row["excess_bound"] / row["excess"] for row in group]
-                right.plot([counts[place]] * len(group), ratios, label=name, **marks)
-            if kind == "family":
-                predicted = np.array([row["trace"] / (2 * row["samples"]) for row in data["minimisers"]])
-                right.plot(counts, bounds / predicted, "-", color=colour, label="predicted for the exact minimiser")
-        left.plot(counts, predicted, ":", color="0.35", label="predicted for the exact minimiser: tr(I Γ) / 2n")
-        means = [row["mean"] / (2 * row["samples"]) for row in data["minimisers"]]
-        left.plot(counts, means, "x", color="0.35", markersize=7, label="exact minimisers (mean)")
-        left.axhline(data["guessing"], color="0.6", linewidth=0.9, label="guessing uniformly")
-        left.set(ylabel="excess loss L(θ) - L(p) (nats)")
-        right.set(ylabel="bound / excess loss")
-        right.axhline(1.0, color="0.6", linewidth=0.9)
-        for axes in (left, right):
-            axes.set(xscale="log", yscale="log", xlabel="training sequences n")
-        left.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-        right.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
-        ratios = [row["excess_bound"] / row["excess"] for row in data["rows"]]
-        headline(
-            figure,
-            f"The bound on the excess loss is {min(ratios):.3g} to {max(ratios):.3g} times that of trained networks",
-        )
+    limit = columns(data["minimisers"])
+    counts, predicted = limit["samples"], limit["trace"] / (2 * limit["samples"])
+    figure, (left, right) = new_figure(1, 2, width=10.4, height=4.2)
+    for index, kind in enumerate(data["kinds"]):
+        c = columns(select(data["models"], kind=kind))
+        bounds = np.array([c["excess_bound"][c["samples"] == n].mean() for n in counts])
+        line(left, counts, bounds, index, f"bound, {LABELS[kind]}", DASHES[index])
+        marks(left, c["samples"], c["excess"], index, f"trained {LABELS[kind]}")
+        marks(right, c["samples"], c["excess_bound"] / c["excess"], index, f"trained {LABELS[kind]}")
+        if kind == "family":
+            line(right, counts, bounds / predicted, 7, "predicted for the exact minimiser", ":")
+    line(left, counts, predicted, 7, "predicted for the exact minimiser: tr(I Γ) / 2n", ":")
+    marks(left, counts, limit["mean"] / (2 * counts), 7, "exact minimisers (mean)")
+    left.axhline(data["guessing"], color="0.6", linewidth=0.9, label="guessing uniformly")
+    left.set(ylabel="excess loss L(θ) - L(p) (nats)")
+    right.set(ylabel="bound / excess loss")
+    right.axhline(1.0, color="0.6", linewidth=0.9)
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log", xlabel="training sequences n")
+        axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    c = columns(data["models"])
+    ratios = c["excess_bound"] / c["excess"]
+    headline(
+        figure,
+        f"The bound on the excess loss is {readable(ratios.min())} to {readable(ratios.max())} times that of trained "
+        "models",
+    )
     return figure
 
 
 def draw_distance(data: Mapping[str, Any]) -> Figure:
     """Total variation of the learned law and its bound against n."""
     counts = [row["samples"] for row in data["minimisers"]]
-    with style():
-        figure, (axes,) = new_figure(width=5.4, height=3.8)
-        for index, kind in enumerate(data["kinds"]):
-            groups = [[r for r in data["rows"] if (r["kind"], r["samples"]) == (kind, n)] for n in counts]
-            bounds = [np.mean([row["distance_bound"] for row in group]) for group in groups]
-            axes.plot(counts, bounds, linestyle=DASHES[index], color=COLOURS[index], label=f"bound, {LABELS[kind]}")
-            for place, group in enumerate(groups):
-                axes.plot(
-                    [counts[place]] * len(group),
-                    [row["distance"] for row in group],
-                    MARKERS[index],
-                    color=COLOURS[index],
-                    alpha=0.7,
-                    label=f"trained {LABELS[kind]}" if place == 0 else None,
-                )
-        axes.axhline(1.0, color="0.6", linewidth=0.9)
-        axes.set(xscale="log", yscale="log", xlabel="training sequences n", ylabel="TV of the learned law to p")
-        axes.legend(fontsize=7)
-        worst = max(row["distance"] / row["distance_bound"] for row in data["rows"])
-        telling = min(
-            (n for n, row in ((r["samples"], r) for r in data["rows"]) if row["distance_bound"] < 1), default=None
-        )
-        since = f"below 1 from n = {telling:g}" if telling else "above 1 at every n: it excludes nothing"
-        headline(figure, f"Learned laws are at most {worst:.2g} of the bound away from p; the bound is {since}")
+    figure, (axes,) = new_figure(width=5.4, height=4.4)
+    for index, kind in enumerate(data["kinds"]):
+        c = columns(select(data["models"], kind=kind))
+        bounds = [c["distance_bound"][c["samples"] == n].mean() for n in counts]
+        line(axes, counts, bounds, index, f"bound, {LABELS[kind]}", DASHES[index])
+        marks(axes, c["samples"], c["distance"], index, f"trained {LABELS[kind]}")
+    axes.set(xscale="log", yscale="log", xlabel="training sequences n", ylabel="TV of the learned law to p")
+    axes.axhspan(1.0, axes.get_ylim()[1], color="0.9", zorder=0)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    c = columns(data["models"])
+    telling = c["samples"][c["distance_bound"] < 1]
+    since = f"says something from n = {readable(telling.min())}" if telling.size else "is above 1 at every n"
+    headline(
+        figure,
+        f"Learned laws are at most {(c['distance'] / c['distance_bound']).max():.2g} of the bound away from p; the "
+        f"bound {since} (grey: says nothing)",
+    )
     return figure
 
 
@@ -363,14 +371,15 @@ CLAIM = Claim(
         FigureSpec(
             "excess",
             "Left: excess loss of trained models (marks, one for each data set) and of the family's exact minimisers "
-            "(crosses, beside their prediction, dotted) under the bound (lines). Right: bound divided by what was "
+            "(grey, beside their prediction, dotted) under the bound (lines). Right: bound divided by what was "
             "measured. Above the thin line on the left the bound promises less than guessing uniformly.",
             draw_excess,
         ),
         FigureSpec(
             "distance",
             "Total variation to the data law of the learned law: of the family's member, and of the stationary law of "
-            "the network's Gibbs sampler (marks, one for each data set), with the bounds (lines; 1 says nothing).",
+            "the network's Gibbs sampler (marks, one for each data set), with the bounds (lines; in the grey they say "
+            "nothing).",
             draw_distance,
         ),
     ),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table
-from experiments.figures import COLOURS, DASHES, MARKERS, headline, new_figure, style
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, heading
+from experiments.figures import COLOURS, DASHES, headline, line, marks, new_figure, readable
 from experiments.learned import mean_interval
 from theory.cached_conditionals import CachedConditionals
 from theory.chains import arnoldi_gaps, geometric_times
@@ -58,6 +58,28 @@ class Parameters:
     chains: int = parameter(200, "chains whose escape is simulated", full=400, minimum=20)
 
 
+@dataclass(frozen=True)
+class Mode:
+    """A set of states that block Gibbs seldom leaves, by its likeliest state; all states where there is one set."""
+
+    size: int = heading("k")
+    relaxation: float = heading("relaxation time (steps)")
+    mixing: int = heading("mixing time from the slowest start found")
+    top: str = heading("mode")
+    mass: float = heading("mass")
+    escape: float | None = heading("left after")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """TV to the chain's own stationary law at some times (steps), from the slowest start found, and 1/gap (steps)."""
+
+    size: int
+    relaxation: float
+    times: list[int]
+    distances: list[float]
+
+
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     """See `CLAIM`."""
     from simulators.masked_lm import MaskedLM
@@ -89,6 +111,7 @@ def examine(model: ConditionalModel, parameters: Parameters, seed: int, text: An
     """The claim's checks on any conditionals of at least four sites."""
     conditionals = CachedConditionals(TemperedConditionals(model, parameters.temperature))
     rows, laws, curves, times = [], {}, [], {}
+    lightest, exact = np.array([], dtype=np.int64), None
     for size in SIZES:
         chain = block_gibbs(conditionals, k_uniform(model.sites, size))
         modes = leading_modes(chain)
@@ -100,16 +123,14 @@ def examine(model: ConditionalModel, parameters: Parameters, seed: int, text: An
         escapes = [escape_time(chain, modes.law, inside) if len(sets) > 1 else None for inside in sets]
         for inside, escape in zip(sets, escapes, strict=True):
             top = text(int(inside[modes.law[inside].argmax()]))
-            rows.append([size, times[size][0], steps, top, float(modes.law[inside].sum()), escape])
+            rows.append(Mode(size, times[size][0], steps, top, float(modes.law[inside].sum()), escape))
         if size == 1:
             lightest, exact = sets[-1], escapes[-1]
-            simulated = (
-                None
-                if exact is None
-                else simulated_escapes(conditionals, modes.law, lightest, exact, parameters.chains, seed)
-            )
-        moments = geometric_times(max(2 * steps, 4), 30)
-        curves.append({"k": size, "times": moments, "distances": [slowest.at(int(time)) for time in moments]})
+        moments = [int(time) for time in geometric_times(max(2 * steps, 4), 30)]
+        curves.append(Curve(size, times[size][0], moments, [slowest.at(time) for time in moments]))
+    simulated = (
+        None if exact is None else simulated_escapes(conditionals, laws[1], lightest, exact, parameters.chains, seed)
+    )
     odds = rectangle_test(model).maximum
     ratio = times[1][0] / times[3][0]
     moved = total_variation(laws[1], laws[3])
@@ -135,19 +156,17 @@ def examine(model: ConditionalModel, parameters: Parameters, seed: int, text: An
         Check.at_least("total variation between the stationary laws of the two", moved, MOVED),
         _escape_check(simulated, exact),
     ]
-    columns = ["k", "relaxation time (steps)", "mixing time from the slowest start found", "mode", "mass", "left after"]
     data = {
         "curves": curves,
-        "relaxation": [times[size][0] for size in SIZES],
         "escapes": [] if simulated is None else simulated,
         "escape": exact,
         "temperature": parameters.temperature,
     }
     learned = (
-        f"Redrawing one amino acid at a time needs {times[1][0]:.3g} steps to forget where it started, three at a time "
-        f"{times[3][0]:.2g}; but the two sample laws {moved:.2f} apart in total variation."
+        f"Redrawing one amino acid at a time needs {readable(times[1][0])} steps to forget where it started, three at "
+        f"a time {times[3][0]:.2g}; but the two sample laws {moved:.2f} apart in total variation."
     )
-    return Findings(checks, Table(columns, rows), data, learned)
+    return Findings(checks, Table.of(rows), data, learned)
 
 
 def _escape_check(simulated: Array | None, exact: float | None) -> Check:
@@ -191,62 +210,43 @@ def simulated_escapes(
 
 def draw_mixing(data: Mapping[str, Any]) -> Figure:
     """Distance over time for each block size, with the exponential that the relaxation time predicts."""
-    with style():
-        figure, (axes,) = new_figure(width=6.0, height=3.8)
-        for index, curve in enumerate(data["curves"]):
-            times, distances = np.array(curve["times"]), np.array(curve["distances"])
-            axes.plot(
-                np.maximum(times, 0.5),
-                distances,
-                MARKERS[index],
-                color=COLOURS[index],
-                label=f"k = {curve['k']}, exact",
-            )
-            relaxation = data["relaxation"][index]
-            # A slope only: it starts where half of the distances are behind it.
-            begin = len(times) // 2
-            predicted = distances[begin] * np.exp(-(times[begin:] - times[begin]) / relaxation)
-            label = f"decay at relaxation time {relaxation:.3g}"
-            axes.plot(times[begin:], predicted, linestyle=DASHES[index], color=COLOURS[index], label=label)
-        axes.axhline(0.25, color="0.4", linewidth=0.8)
-        axes.set(
-            xscale="log",
-            ylim=(0, 1.02),
-            xlabel="steps (0 is drawn at 0.5)",
-            ylabel="TV to its own stationary law",
+    figure, (axes,) = new_figure(width=6.0, height=3.8)
+    for index, curve in enumerate(data["curves"]):
+        times, distances, relaxation = np.array(curve["times"]), np.array(curve["distances"]), curve["relaxation"]
+        marks(axes, np.maximum(times, 0.5), distances, index, f"k = {curve['size']}, exact")
+        # A slope only: it starts where half of the distances are behind it.
+        begin = len(times) // 2
+        predicted = distances[begin] * np.exp(-(times[begin:] - times[begin]) / relaxation)
+        line(
+            axes, times[begin:], predicted, index, f"decay at relaxation time {readable(relaxation, 3)}", DASHES[index]
         )
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        ends = ", ".join(
-            f"{relaxation:.3g} for k = {curve['k']}"
-            for curve, relaxation in zip(data["curves"], data["relaxation"], strict=True)
-        )
-        headline(
-            figure,
-            f"Sapiens VH, DSSG, T = {data['temperature']:g}, slowest start found: relaxation times (steps) {ends}",
-        )
+    axes.axhline(0.25, color="0.4", linewidth=0.8)
+    axes.set(xscale="log", ylim=(0, 1.02), xlabel="steps (0 is drawn at 0.5)", ylabel="TV to its own stationary law")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    ends = ", ".join(f"{readable(curve['relaxation'], 3)} for k = {curve['size']}" for curve in data["curves"])
+    headline(
+        figure,
+        f"Sapiens VH, DSSG, T = {data['temperature']:g}, slowest start found: relaxation times (steps) {ends}",
+    )
     return figure
 
 
 def draw_escapes(data: Mapping[str, Any]) -> Figure:
     """Share of simulated chains that have not left the lighter mode, with the exponential of the exact mean."""
-    with style():
-        figure, (axes,) = new_figure(width=5.4, height=3.6)
-        found = np.sort(np.array(data["escapes"]))
-        if found.size:
-            axes.step(
-                found, 1 - np.arange(1, len(found) + 1) / len(found), where="post", color=COLOURS[0], label="simulated"
-            )
-            times = np.linspace(0, found.max(), 200)
-            axes.plot(
-                times,
-                np.exp(-times / data["escape"]),
-                "--",
-                color=COLOURS[1],
-                label=f"mean {data['escape']:.3g}, exact",
-            )
-            axes.legend()
-            headline(figure, f"Single-site Gibbs leaves the lighter mode after {data['escape']:.3g} steps in the mean")
-        axes.set(xlabel="steps of single-site Gibbs", ylabel="share still in the lighter mode", ylim=(0, 1.02))
+    figure, (axes,) = new_figure(width=5.4, height=3.6)
+    found = np.sort(np.array(data["escapes"]))
+    if found.size:
+        left = 1 - np.arange(1, len(found) + 1) / len(found)
+        axes.step(found, left, where="post", color=COLOURS[0], label="simulated")
+        times, mean = np.linspace(0, found.max(), 200), readable(data["escape"], 3)
+        line(axes, times, np.exp(-times / data["escape"]), 1, f"mean {mean}, exact", "--")
+        axes.legend()
+        headline(
+            figure,
+            f"Single-site Gibbs leaves the lighter mode after {mean} steps in the mean, {readable(found.mean(), 3)} in "
+            f"{len(found)} simulated chains",
+        )
+    axes.set(xlabel="steps of single-site Gibbs", ylabel="share still in the lighter mode", ylim=(0, 1.02))
     return figure
 
 

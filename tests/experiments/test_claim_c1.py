@@ -41,8 +41,8 @@ def test_the_same_seed_gives_the_same_findings() -> None:
 
 
 def test_a_wrong_information_matrix_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = c1.pseudolikelihood_information
-    monkeypatch.setattr(c1, "pseudolikelihood_information", lambda *arguments: 1.001 * right(*arguments))
+    right = c1.exact.pseudolikelihood_information
+    monkeypatch.setattr(c1.exact, "pseudolikelihood_information", lambda *arguments: 1.001 * right(*arguments))
     found = verdicts(repetitions=20)
     assert found["Hessian of L against E[s sᵀ]"] is Verdict.VIOLATED
     assert found["curvature of L by finite differences against vᵀ E[s sᵀ] v"] is Verdict.VIOLATED
@@ -88,6 +88,6 @@ def test_the_equality_fails_on_a_family_that_lacks_the_truth() -> None:
 
 
 def test_a_truth_inside_the_family_is_not_taken_for_misspecified(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(c1, "MISFIT", 0.0)
+    monkeypatch.setattr(c1.misfit, "MISFIT", 0.0)
     name = "there the equality fails: the inverse Hessian alone is rejected as covariance"
     assert verdicts()[name] is not Verdict.HOLDS

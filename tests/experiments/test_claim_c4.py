@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import experiments.claims.c4_classes as c4_classes
 import experiments.claims.c4_finite_sample_bound as c4
 from experiments.claim import Verdict, no_progress, overall
 from experiments.records import compute, draw
@@ -45,8 +46,8 @@ def test_bounds_divided_by_a_large_factor_are_found_to_fail(monkeypatch: pytest.
 
 
 def test_a_tensorization_constant_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = c4.tensorization_upper_bound
-    monkeypatch.setattr(c4, "tensorization_upper_bound", lambda law, masks: max(1.0, right(law, masks) / 10))
+    right = c4_classes.tensorization_upper_bound
+    monkeypatch.setattr(c4_classes, "tensorization_upper_bound", lambda law, masks: max(1.0, right(law, masks) / 10))
     found = verdicts(masked=(1,))
     broken = [verdict for name, verdict in found.items() if "C_AT" in name]
     assert broken == [Verdict.VIOLATED] * 2

@@ -59,7 +59,7 @@ def test_a_sampler_that_never_masks_the_clique_is_reported(monkeypatch: pytest.M
 def test_parallel_decoding_with_the_joint_law_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted falsehood: every step redraws the whole sequence from p, which no parallel step can do."""
     monkeypatch.setattr(
-        c8,
+        c8.parallel,
         "independent_parallel",
         lambda conditionals: DenseOperator(np.tile(conditionals.law.probabilities, (conditionals.law.states, 1))),
     )
@@ -68,15 +68,15 @@ def test_parallel_decoding_with_the_joint_law_is_reported(monkeypatch: pytest.Mo
 
 
 def test_a_bound_that_is_too_small_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    true = c8.escape_probability_bound
-    monkeypatch.setattr(c8, "escape_probability_bound", lambda m, j, h: true(m, j, h) / 100)
+    true = c8.parallel.escape_probability_bound
+    monkeypatch.setattr(c8.parallel, "escape_probability_bound", lambda m, j, h: true(m, j, h) / 100)
     assert overall(run().checks) is Verdict.VIOLATED
 
 
 def test_a_two_stage_bound_that_is_too_small_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted falsehood: the horizon forgotten."""
-    true = c8.log_two_stage_bound
-    monkeypatch.setattr(c8, "log_two_stage_bound", lambda logs, wrong, steps: true(logs, wrong, 1) - 0.1)
+    true = c8.parallel.log_two_stage_bound
+    monkeypatch.setattr(c8.parallel, "log_two_stage_bound", lambda logs, wrong, steps: true(logs, wrong, 1) - 0.1)
     found = verdicts(run(cliques=(4,), couplings=(1.0,)))
     assert found["the same probability is at most b₁ + (T − 1) b₂, two stages"] is Verdict.VIOLATED
 
@@ -86,7 +86,7 @@ def test_the_two_stage_bound_of_the_worked_examples(m: int, coupling: float, exa
     """T b_1 is .142 and 1.05."""
     parameters = build(c8.Parameters, "quick", {"sites": m})
     wrong = spins(m).sum(axis=1) <= -2
-    row = c8._parallel(strong_clique(m, m, coupling, parameters.field), m, coupling, wrong, parameters)
+    row = c8.parallel.measure(strong_clique(m, m, coupling, parameters.field), m, coupling, wrong, parameters)
     assert (row.left, row.two_stage) == pytest.approx((exact, bound), rel=0.01)
 
 

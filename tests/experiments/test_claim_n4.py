@@ -39,7 +39,7 @@ def test_holds_and_draws_every_figure() -> None:
     record = compute(n4.CLAIM, build(n4.Parameters, values=SMALL), 0, "quick")
     assert record["verdict"] == "holds", record["checks"]
     assert len(draw(n4.CLAIM, record, ("svg",))) == len(n4.CLAIM.figures)
-    for row in record["data"]["rows"]:
+    for row in record["data"]["models"]:
         # An untrained model is worse than the truth on its data set, and the bound is told so.
         assert 0 < row["shortfall"] < row["excess_bound"]
 
@@ -63,7 +63,7 @@ def test_a_wrong_prediction_for_the_minimiser_is_found(monkeypatch: pytest.Monke
 
 
 def test_data_without_a_minimiser_leave_the_prediction_open() -> None:
-    row = {"samples": 5, "infinite": 1, "mean": math.inf, "error": 1.0, "trace": 1.0}
+    row = n4.Minimisers(samples=5, infinite=1, mean=math.inf, error=1.0, trace=1.0)
     assert n4._minimiser_check(row, build(n4.Parameters, values=SMALL)).verdict is INCONCLUSIVE
 
 

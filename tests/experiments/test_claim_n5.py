@@ -66,7 +66,7 @@ def test_holds_and_draws_every_figure() -> None:
 
 def test_masks_prefer_surprise_by_the_stated_power() -> None:
     law = random_ising(3, np.random.default_rng(0), 0.6)
-    masks = n5.surprise_masks(law, 2, 0.5)
+    masks = n5.surprise.surprise_masks(law, 2, 0.5)
     assert isinstance(masks, AdaptiveMaskLaw)
     for number, sequence in enumerate(law.sequences):
         weights = []
@@ -74,25 +74,25 @@ def test_masks_prefer_surprise_by_the_stated_power() -> None:
             kept = tuple(slice(None) if site in mask else sequence[site] for site in range(3))
             weights.append((law.table[tuple(sequence)] / law.table[kept].sum()) ** -0.5)
         np.testing.assert_allclose(masks.probabilities[:, number], np.array(weights) / sum(weights), rtol=1e-12)
-    assert isinstance(n5.surprise_masks(law, 2, 0.0), MaskLaw)
+    assert isinstance(n5.surprise.surprise_masks(law, 2, 0.0), MaskLaw)
 
 
 def test_masks_that_avoid_surprise_are_found_to_be_worse(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = n5.surprise_masks
-    monkeypatch.setattr(n5, "surprise_masks", lambda law, size, strength: right(law, size, -strength))
+    right = n5.surprise.surprise_masks
+    monkeypatch.setattr(n5.surprise, "surprise_masks", lambda law, size, strength: right(law, size, -strength))
     found = verdicts()
     assert found["trace"] is VIOLATED
     assert found["gap"] is not HOLDS
 
 
 def test_dynamics_that_do_not_know_the_mask_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(n5, "block_gibbs", k_parallel)
+    monkeypatch.setattr(n5.surprise, "block_gibbs", k_parallel)
     assert "keeps p" in broken()
 
 
 def test_a_wrong_covariance_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = n5.asymptotic_covariance
-    monkeypatch.setattr(n5, "asymptotic_covariance", lambda *arguments: 3 * right(*arguments))
+    right = n5.surprise.asymptotic_covariance
+    monkeypatch.setattr(n5.surprise, "asymptotic_covariance", lambda *arguments: 3 * right(*arguments))
     assert broken() == {"fits"}
 
 
@@ -104,7 +104,7 @@ def test_a_bound_that_is_too_small_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_networks_that_learn_the_other_masks_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     law = random_ising(3, np.random.default_rng([0, 1, 0]), 0.5)
-    other = {True: n5.k_uniform(3, 1), False: n5.surprise_masks(law, 1, 0.5)}
+    other = {True: n5.k_uniform(3, 1), False: n5.surprise.surprise_masks(law, 1, 0.5)}
 
     def swapped(law: JointLaw, masks: MaskLaw | AdaptiveMaskLaw, *rest: object) -> ConditionalModel:
         return noisy(law, other[isinstance(masks, AdaptiveMaskLaw)], *rest)  # type: ignore[arg-type]

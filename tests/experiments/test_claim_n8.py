@@ -8,6 +8,7 @@ import pytest
 from experiments.claim import Verdict, overall
 from experiments.claims import load
 from experiments.claims.n8_a_real_network_is_stuck import Parameters, examine, simulated_escapes
+from experiments.plain import plain
 from tests.masked_lm_examples import sapiens_folder
 from theory.conditionals import TableConditionals
 from theory.errors import InvalidInput
@@ -22,7 +23,7 @@ def test_the_claim_holds_and_its_figures_are_drawn() -> None:
     assert overall(found.checks) is Verdict.HOLDS, [check for check in found.checks if check.margin < 0]
     assert [row[3] for row in found.table.rows if row[0] == 1] == ["DSSG", "GSGS"]
     for figure in claim.figures:
-        assert figure.draw(found.data).axes
+        assert figure.draw(plain(found.data)).axes
 
 
 def test_a_compatible_law_that_mixes_at_once_violates_it() -> None:

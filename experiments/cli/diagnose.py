@@ -178,7 +178,8 @@ def _window(options: dict[str, Any], say: Any) -> Diagnosis:
     window.compute_all()
     commands = Commands.of_window(folder, sequence, region, alphabet)
     name = f"window {region} of {folder.name}, N = {window.sites}"
-    return diagnose(window, **_numbers(options), name=name, commands=commands, say=say)
+    places = [str(place) for place in window.region.places]
+    return diagnose(window, **_numbers(options), name=name, site_names=places, commands=commands, say=say)
 
 
 def _translator(options: dict[str, Any], say: Any) -> Diagnosis:

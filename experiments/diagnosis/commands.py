@@ -34,10 +34,11 @@ class Commands:
         """For a window of a masked network."""
         where, around, sites = (shlex.quote(str(value)) for value in (folder, sequence, region))
         symbols = "" if alphabet is None else f" --alphabet {shlex.quote(alphabet)}"
+        window = f"{where} --sequence {around} --sites {sites}{symbols}"
         return Commands(
             f"--mlm {where} --sequence {around} --region {sites}{symbols}",
-            f"gmlm mlm window {where} --sequence {around} --sites {sites}{symbols}",
-            f"gmlm decode --network {where} --sequences {around} --region {sites}",
+            f"gmlm mlm window {window}",
+            f"gmlm mlm sample {window}",
         )
 
     def masks(self, k: int) -> str:

@@ -30,7 +30,7 @@ DATA = 2.0
 
 
 STUTTER = 0.01
-"""Share of neighbours, above that of the references: one repeated word in about eight sentences of twelve tokens."""
+"""Share of neighbours, above that of the references: a repeated word in one of nine sentences of twelve tokens."""
 
 LENGTH = 0.5
 """Tokens a sentence: every second sentence is one token too long or too short."""
@@ -74,7 +74,7 @@ TOKEN_ORDER = Mode("incompatible conditionals, decoding", ("C10", "N8"), "nats a
 MASKING = Mode("masks that teach little", ("C2", "C3"), "times the sequences", DATA, "a cost that is noticed")
 TOO_FEW = Mode("too few sequences", ("C1", "C4"), "total variation", SHARE, _SHARE)
 
-REPEATS = Mode("stutter", ("P1", "P2"), "share of neighbours", STUTTER, "a repeated word in one of eight sentences")
+REPEATS = Mode("stutter", ("P1", "P2"), "share of neighbours", STUTTER, "a repeated word in one of nine sentences")
 LENGTHS = Mode("wrong lengths", ("P5",), "tokens a sentence", LENGTH, "every second sentence is a token off")
 _BLEU = "what papers report as a gain"
 SEEN_TOKENS = Mode("updates of tokens that are seen", ("P3", "P4"), "BLEU", BLEU, _BLEU)

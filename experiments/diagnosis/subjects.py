@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import permutations
 from math import factorial
 
@@ -51,6 +51,7 @@ def diagnose(
     k: int = 1,
     data: int | None = None,
     name: str | None = None,
+    site_names: Sequence[str] | None = None,
     commands: Commands | None = None,
     spec: ModelSpec | None = None,
     budget: float = BUDGET,
@@ -66,6 +67,7 @@ def diagnose(
         k: mask size of Gibbs and of learning.
         data: sequences that there are to learn from.
         name: of the subject in sentences.
+        site_names: of its sites, by default their numbers.
         commands: how the subject is named on the command line; by default a table in law.npy.
         spec: where a law comes from, if it has a name: its symmetries are then known.
         budget: seconds for each exact mixing time; beyond, bounds.
@@ -111,7 +113,7 @@ def diagnose(
             shape = (cached.symbols,) * sites
             table, samplers, network = JointLaw(learned.law.reshape(shape)), learned, ConditionalTables(cached)
             say("incompatibility")
-            _incompatibility(diagnosis, cached, given)
+            _incompatibility(diagnosis, cached, given, site_names or [str(site) for site in range(sites)])
         if network is None:
             diagnosis.leave_out("does not apply: the conditionals are those of one law", SCAN_ORDER, TOKEN_ORDER)
         if table is None or samplers is None:
@@ -130,7 +132,9 @@ def diagnose(
     return diagnosis
 
 
-def _incompatibility(diagnosis: Diagnosis, conditionals: CachedConditionals, commands: Commands) -> None:
+def _incompatibility(
+    diagnosis: Diagnosis, conditionals: CachedConditionals, commands: Commands, names: Sequence[str]
+) -> None:
     """What the order of scanning, and of decoding token by token, changes."""
     sites = conditionals.sites
     if sites == 1:
@@ -143,7 +147,8 @@ def _incompatibility(diagnosis: Diagnosis, conditionals: CachedConditionals, com
     apart = scan_order_gap(scan_order_laws(conditionals, orders))
     says = (
         f"two scans that differ in the order of the sites end {shown(apart)} apart in total variation; the largest "
-        f"log-odds around a rectangle are {shown(odds.maximum)} nats, between sites {odds.sites[0]} and {odds.sites[1]}"
+        f"log-odds around a rectangle are {shown(odds.maximum)} nats, between sites "
+        f"{' and '.join(names[site] for site in odds.sites)}"
     )
     kind = "exact" if every else "lower"
     diagnosis.add(SCAN_ORDER, apart, says, kind, commands.decoder("random-order", sites), "draws that no scan decides")

@@ -21,7 +21,7 @@ from experiments.diagnosis.sampling import independent_steps
 from experiments.diagnosis.subjects import diagnose
 from experiments.figures import fit_a_phone, for_a_phone, render
 from simulators.masked_lm import MaskedLM
-from tests.masked_lm_examples import joint_network
+from tests.masked_lm_examples import VH, joint_network, sapiens_folder
 from theory.conditionals import FunctionConditionals, TableConditionals
 from theory.errors import InvalidInput
 from theory.laws import JointLaw, ising, ising_on, named_graph, parity_law, strong_clique
@@ -226,6 +226,18 @@ def test_incompatible_conditionals_are_found_at_the_size_that_was_planted() -> N
         assert of_network[name] == pytest.approx(severity, rel=1e-6, abs=1e-9), name
 
 
+def test_golden_numbers_of_a_published_antibody_model() -> None:
+    """As `test_masked_lm_window` has them from another framework; its commands run too."""
+    words = ["diagnose", "--mlm", str(sapiens_folder()), "--sequence", VH, "--region", "103:105", "--json"]
+    record = json.loads(run(*words))
+    entries = {entry["mode"]: entry for entry in record["findings"]}
+    assert entries[m.SCAN_ORDER.name]["number"] == pytest.approx(0.0187, abs=5e-5)
+    assert "5.85 nats, between sites 103 and 104" in entries[m.SCAN_ORDER.name]["says"]
+    assert "takes 9 steps" in entries[m.MIXING.name]["says"]
+    for command in {entry["try"] for entry in record["findings"] if entry["try"]}:
+        run(*command.split()[1:])
+
+
 def test_a_function_of_ones_own_can_be_diagnosed() -> None:
     """Each site leans to what the next one shows, which no joint law does: three sites in a ring."""
 
@@ -332,4 +344,6 @@ def test_what_cannot_be_typed(words: str, message: str) -> None:
 def test_commands_for_a_window_quote_what_a_shell_would_split() -> None:
     commands = Commands.of_window(Path("my model"), "AB C", "1,2", "top:3")
     assert commands.masks(2) == "gmlm mlm window 'my model' --sequence 'AB C' --sites 1,2 --alphabet top:3 --k 2"
-    assert commands.decoder("strided", 1).startswith("gmlm decode --network 'my model' --sequences 'AB C' --region 1,2")
+    assert commands.decoder("strided", 1) == (
+        "gmlm mlm sample 'my model' --sequence 'AB C' --sites 1,2 --alphabet top:3 --decoder strided --calls 1"
+    )

@@ -15,10 +15,13 @@ threads summed; compare it where the machine is busy. All methods run on the sam
 
 Refinement rows: plain (all T passes), "early exit" (a sentence stops at its fixed point; the mean number of passes
 depends on the network, here a random one, and is printed), "partial logits" (mask-predict of rejected positions: after
-the first pass only these get logits), "1 layer" (a decoder of one layer, for both decoders). ``--basic`` leaves the
-last three out, ``--alone`` the peers; with ``--int8`` CTranslate2 computes in int8, where its tokens may differ from
-ours. ``--training`` times a training step (gradient and Adam update, batch of the largest size, dropout 0.1) against
-torch.
+the first pass only these get logits), "shortlist" (after the first pass only its 256 likeliest pieces of the sentence
+get logits), "1 layer" (a decoder of one layer, for both decoders). ``--basic`` leaves the last four out, ``--alone``
+the peers; with ``--int8`` CTranslate2 computes in int8 too, where its tokens may differ from ours. ``--training`` times
+a training step (gradient and Adam update, batch of the largest size, dropout 0.1) against torch.
+
+At the end all is printed as one table in Markdown: milliseconds a sentence, and in brackets how many times as fast as
+our greedy decoder, on the clock and by processor time.
 
 Where JAX sees a GPU, everything runs there, transformers too if its torch can; CTranslate2 stays on the processor and
 is left out. Matrix products are then TF32 in both, so that the same tokens are not to be expected.
@@ -28,12 +31,14 @@ from __future__ import annotations
 
 import argparse
 import copy
+import multiprocessing
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -44,15 +49,21 @@ SIZES = {
     "base": {"vocab_size": 32128, "d_model": 768, "d_kv": 64, "d_ff": 2048, "num_heads": 12, "num_layers": 12},
 }
 OURS = "greedy"
+SHORTLIST = 256
+"""Pieces of a sentence among which later passes choose."""
 
 
 class Method(NamedTuple):
-    """One way to decode a batch; ``call`` returns target ids, or None where they are not to be compared."""
+    """One way to decode a batch; ``call`` returns target ids, or None where they are not to be compared.
+
+    ``clock`` tells the processor time so far, in seconds, of the process that works.
+    """
 
     name: str
     call: Callable[[], Any]
     baseline: str | None = None
     note: str = ""
+    clock: Callable[[], float] = time.process_time
 
 
 class Timing(NamedTuple):
@@ -71,10 +82,10 @@ def in_turn(methods: list[Method], rounds: int) -> dict[str, Timing]:
         # Another one goes first in each round, so that none always follows the same neighbour.
         first = turn % len(methods)
         for method in methods[first:] + methods[:first]:
-            start, processor = time.perf_counter(), time.process_time()
+            processor, start = method.clock(), time.perf_counter()
             method.call()
-            found[method.name].processor.append(1000 * (time.process_time() - processor))
             found[method.name].wall.append(1000 * (time.perf_counter() - start))
+            found[method.name].processor.append(1000 * (method.clock() - processor))
     return found
 
 
@@ -126,36 +137,84 @@ def torch_device() -> str:
     return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
 
 
-def ctranslate2_translator(torch_model: Any, folder: str, compute_type: str) -> Any:
-    """The same weights in CTranslate2, "float32" or "int8", or None where it is absent. Piece i is called "i"."""
-    if torch_device() != "cpu":
-        print("CTranslate2 is left out: it would run on the processor")
-        return None
-    try:
-        import ctranslate2
-        from ctranslate2.converters.transformers import T5Loader
-    except ImportError as missing:
-        print(f"CTranslate2 is left out: {missing}")
-        return None
-    import torch
+class Ctranslate2:
+    """The same weights in CTranslate2, in a process of its own: several translators in one slow each other down.
 
-    pieces = {str(index): index for index in range(torch_model.config.vocab_size)}
-    tokenizer = SimpleNamespace(
-        pad_token="0", eos_token="1", unk_token="2", get_vocab=lambda: pieces, convert_ids_to_tokens=str
-    )
-    with torch.no_grad():
-        # A copy: quantisation writes into the weights that it is given.
-        specification = T5Loader()(copy.deepcopy(torch_model), tokenizer)
-    specification.validate()
-    specification.optimize(compute_type)
-    specification.save(folder)
-    threads = len(os.sched_getaffinity(0))
-    return ctranslate2.Translator(
+    Piece i is called "i".
+    """
+
+    def __init__(self, torch_model: Any, folder: Path, compute_type: str) -> None:
+        from ctranslate2.converters.transformers import T5Loader
+
+        pieces = {str(index): index for index in range(torch_model.config.vocab_size)}
+        tokenizer = SimpleNamespace(
+            pad_token="0", eos_token="1", unk_token="2", get_vocab=lambda: pieces, convert_ids_to_tokens=str
+        )
+        with torch_inference():
+            # A copy: quantisation writes into the weights that it is given.
+            specification = T5Loader()(copy.deepcopy(torch_model), tokenizer)
+        specification.validate()
+        specification.optimize(compute_type)
+        folder.mkdir()
+        specification.save(str(folder))
+        self.name = f"CTranslate2 {compute_type}"
+        processes = multiprocessing.get_context("spawn")
+        self._here, there = processes.Pipe()
+        arguments = (there, str(folder), compute_type, len(os.sched_getaffinity(0)))
+        processes.Process(target=serve_ctranslate2, args=arguments, daemon=True).start()
+
+    def __call__(self, words: list[list[str]]) -> Any:
+        return self._ask(words)
+
+    def clock(self) -> float:
+        return float(self._ask(None))
+
+    def _ask(self, question: Any) -> Any:
+        self._here.send(question)
+        return self._here.recv()
+
+
+def serve_ctranslate2(connection: Any, folder: str, compute_type: str, threads: int) -> None:
+    """Translate every batch that comes; say the processor time so far where nothing comes."""
+    import ctranslate2
+
+    translator = ctranslate2.Translator(
         folder, device="cpu", compute_type=compute_type, inter_threads=1, intra_threads=threads
     )
+    while True:
+        try:
+            words = connection.recv()
+        except EOFError:
+            return
+        if words is None:
+            connection.send(time.process_time())
+            continue
+        length = {"max_decoding_length": LENGTH, "min_decoding_length": LENGTH}
+        results = translator.translate_batch(words, beam_size=1, **length)
+        connection.send([[int(word) for word in result.hypotheses[0]] for result in results])
 
 
-def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
+def torch_inference() -> Any:
+    import torch
+
+    return torch.inference_mode()
+
+
+def ctranslate2_translators(torch_model: Any, folder: Path, int8: bool) -> list[Ctranslate2]:
+    """One for each type of numbers; none where CTranslate2 is absent or would not run where the others do."""
+    if torch_device() != "cpu":
+        print("CTranslate2 is left out: it would run on the processor")
+        return []
+    try:
+        import ctranslate2  # noqa: F401  # asked for here, used in its own process
+    except ImportError as missing:
+        print(f"CTranslate2 is left out: {missing}")
+        return []
+    kinds = ("float32", "int8") if int8 else ("float32",)
+    return [Ctranslate2(torch_model, folder / kind, kind) for kind in kinds]
+
+
+def peers(torch_model: Any, translators: list[Ctranslate2], source: Any) -> list[Method]:
     """Greedy decoding of the peers that are there."""
     found = []
     if torch_model is not None:
@@ -165,19 +224,13 @@ def peers(torch_model: Any, translator: Any, source: Any) -> list[Method]:
 
         def generate() -> Any:
             options = {"max_new_tokens": LENGTH, "min_new_tokens": LENGTH, "do_sample": False}
-            with torch.inference_mode():
+            with torch_inference():
                 return torch_model.generate(ids, attention_mask=torch.ones_like(ids), **options)[:, 1:].cpu().numpy()
 
         found.append(Method("transformers greedy", generate))
-    if translator is not None:
-        words = [[str(piece) for piece in row] for row in source]
-
-        def translate() -> Any:
-            length = {"max_decoding_length": LENGTH, "min_decoding_length": LENGTH}
-            results = translator.translate_batch(words, beam_size=1, **length)
-            return [[int(word) for word in result.hypotheses[0]] for result in results]
-
-        found.append(Method(f"CTranslate2 {translator.compute_type}", translate))
+    words = [[str(piece) for piece in row] for row in source]
+    for translator in translators:
+        found.append(Method(translator.name, partial(translator, words), clock=translator.clock))
     return found
 
 
@@ -212,7 +265,13 @@ def refinements(name: str, network: Any, source: Any, steps: list[int], baseline
 
 
 def compare(
-    size: str, batch: int, steps: list[int], rounds: int, basic: bool, torch_model: Any, translator: Any
+    size: str,
+    batch: int,
+    steps: list[int],
+    rounds: int,
+    basic: bool,
+    torch_model: Any,
+    translators: list[Ctranslate2],
 ) -> dict[str, Any]:
     """Time and print every method at one batch size."""
     import numpy as np
@@ -222,12 +281,14 @@ def compare(
     source = np.random.default_rng(0).integers(3, SIZES[size]["vocab_size"], (batch, LENGTH))
     source[:, -1] = 1
     network = make_network(size)
-    methods = [greedy(OURS, network, source), *peers(torch_model, translator, source)]
+    methods = [greedy(OURS, network, source), *peers(torch_model, translators, source)]
     methods += refinements("refinement", network, source, steps, OURS, early_exit=False)
     if not basic:
         methods += refinements("early exit", network, source, steps[-1:], OURS)
-        partial: dict[str, Any] = {"rejecter": LinearSchedule(), "replacement": "initial", "update": "rejected"}
-        methods += refinements("partial logits", network, source, steps[1:], OURS, early_exit=False, **partial)
+        rejected: dict[str, Any] = {"rejecter": LinearSchedule(), "replacement": "initial", "update": "rejected"}
+        methods += refinements("partial logits", network, source, steps[1:], OURS, early_exit=False, **rejected)
+        listed: dict[str, Any] = {"shortlist": SHORTLIST}
+        methods += refinements(f"shortlist {SHORTLIST}", network, source, steps[1:], OURS, early_exit=False, **listed)
         shallow = make_network(size, 1)
         methods.append(greedy("greedy, 1 layer", shallow, source, OURS))
         methods += refinements("1 layer", shallow, source, steps, "greedy, 1 layer", early_exit=False)
@@ -247,6 +308,21 @@ def compare(
             line += f"  ours is so many times as fast; same tokens: {'yes' if same else 'NO'}"
         print(line, flush=True)
     return times
+
+
+def table(found: dict[int, dict[str, Timing]]) -> str:
+    """Every method at every batch size, in Markdown."""
+    lines = ["| milliseconds a sentence (times as fast as our greedy decoder: clock, processor) |"]
+    lines[0] += "".join(f" batch {batch} |" for batch in found)
+    lines.append("|---|" + "---|" * len(found))
+    for name in next(iter(found.values())):
+        cells = []
+        for batch, times in found.items():
+            own, base = times[name], times[OURS]
+            each = statistics.median(own.wall) / batch
+            cells.append(f"{each:.2f} ({ratio(base.wall, own.wall):.2f}, {ratio(base.processor, own.processor):.2f})")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def train(size: str, batch: int, rounds: int, torch_model: Any) -> None:
@@ -311,7 +387,9 @@ def draw(found: dict[int, dict[str, Any]], steps: list[int], file: Path) -> None
             for index, name in enumerate(lines):
                 height = statistics.median(times[name].wall) / batch
                 axes.axhline(height, label=name, color=COLOURS[index], linestyle=DASHES[index])
-            for index, name in enumerate(("refinement", "partial logits", "1 layer"), start=len(lines)):
+            for index, name in enumerate(
+                ("refinement", "partial logits", f"shortlist {SHORTLIST}", "1 layer"), start=len(lines)
+            ):
                 points = [
                     (count, statistics.median(times[f"{name}, T = {count}"].wall) / batch)
                     for count in steps
@@ -342,9 +420,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2, help="processors that every method may use (default 2)")
     parser.add_argument("--size", choices=SIZES, default="small", help="of the networks (default small)")
     parser.add_argument("--alone", action="store_true", help="no peers")
-    parser.add_argument("--basic", action="store_true", help="no early exit, partial logits, shallow decoder")
+    parser.add_argument(
+        "--basic", action="store_true", help="no early exit, partial logits, shortlist, shallow decoder"
+    )
     parser.add_argument("--training", action="store_true", help="a training step too")
-    parser.add_argument("--int8", action="store_true", help="CTranslate2 computes in int8")
+    parser.add_argument("--int8", action="store_true", help="CTranslate2 in int8 too")
     parser.add_argument("--figure", type=Path, help="draw milliseconds against steps into this file (png, svg, pdf)")
     options = parser.parse_args()
     from theory.parameters import parse_numbers
@@ -361,14 +441,14 @@ def main() -> None:
     print(f"{options.threads} processor(s), load {os.getloadavg()[0]:.1f}, {options.rounds} rounds, {LENGTH} tokens")
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         torch_model = None if options.alone else torch_network(make_network(options.size), first)
-        compute_type = "int8" if options.int8 else "float32"
-        translator = None if torch_model is None else ctranslate2_translator(torch_model, second, compute_type)
+        translators = [] if torch_model is None else ctranslate2_translators(torch_model, Path(second), options.int8)
         head = f"{'batch':>5}  {'method':<24}{'ms':>10}{'processor':>11}{'ratio':>9}{'processor':>11}"
         print(head, flush=True)
         found = {
-            batch: compare(options.size, batch, steps, options.rounds, options.basic, torch_model, translator)
+            batch: compare(options.size, batch, steps, options.rounds, options.basic, torch_model, translators)
             for batch in batches
         }
+        print("\n" + table(found) + "\n", flush=True)
         if options.training:
             train(options.size, max(batches), options.rounds, torch_model)
     if options.figure:

@@ -46,17 +46,10 @@ class Parameters(OneLanguage):
 
 @dataclass(frozen=True)
 class Row:
-    """Outputs of networks of one kind after so many steps; the lists have a number for each network.
-
-    Attributes:
-        shares, greedy: translations among drawn and among likeliest tokens.
-        losses: mean -ln p of the true token in nats, given masks alone in step 1, in step 2 given what the likeliest
-            tokens of step 1 were.
-    """
+    """Outputs of networks of one kind after so many steps: share of translations of each, drawn and likeliest."""
 
     shares: list[float]
     greedy: list[float]
-    losses: list[float]
     noise: str = heading("noise")
     step: int = heading("step")
     drawn: float = heading("translations, drawn")
@@ -64,6 +57,15 @@ class Row:
     exact: float | None = heading("exact")
     likeliest: float = heading("translations, likeliest")
     nats: float | None = heading("-ln p, nats")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Mean -ln p of the true token in nats, of each network, as step 1 and step 2 of the likeliest tokens begin."""
+
+    noise: str
+    step: int
+    values: list[float]
 
 
 def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
@@ -80,12 +82,13 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
     drawing: Decoding | None = None
     choosing: Decoding | None = None
     result: list[Row] = []
+    unlikely: list[Loss] = []
     cases: list[Case] = []
     for place, (name, training) in enumerate(settings.items()):
         exact = Exact(language, noise_of(language, training))
         expected = exact.expected(rows, possible, parameters.steps)
         shares, greedy = (np.empty((parameters.seeds, parameters.steps)) for _ in range(2))
-        losses: list[list[float]] = [[] for _ in range(parameters.steps)]
+        losses: list[list[float]] = [[], []]
         for index in range(parameters.seeds):
             progress((place + index / parameters.seeds) / len(settings), f"{name}, network {index + 1}")
             network = train(language, pairs, training, 1000 * seed + index)
@@ -104,13 +107,14 @@ def compute(parameters: Parameters, seed: int, progress: Progress) -> Findings:
                 # Masks alone are the first input; from later ones a short training is far off.
                 distance = distances(exact, rows, network, decoded.inputs[:1])
                 cases.append(Case(f"network {index + 1}, step 1", found[0], expected[0], distance[0]))
-        for step, known in enumerate(losses):
+        unlikely += [Loss(name, step, values) for step, values in enumerate(losses, start=1)]
+        for step in range(parameters.steps):
             truth = float(expected[step].mean()) if training.stages == 1 else None
-            best_of, nats = float(greedy[:, step].mean()), float(np.mean(known)) if known else None
-            lists = (shares[:, step].tolist(), greedy[:, step].tolist(), known)
+            best_of, nats = float(greedy[:, step].mean()), float(np.mean(losses[step])) if step < 2 else None
+            lists = (shares[:, step].tolist(), greedy[:, step].tolist())
             result.append(Row(*lists, name, step + 1, *spread(shares[:, step]), truth, best_of, nats))
-    checks = _checks(result, cases)
-    return Findings(checks, Table.of(result), {"rows": result}, _learned(result, checks[0]))
+    checks = _checks(unlikely, cases)
+    return Findings(checks, Table.of(result), {"rows": result, "losses": unlikely}, _learned(result, checks[0]))
 
 
 def _learned(rows: Sequence[Row], first: Check) -> str:
@@ -126,9 +130,9 @@ def _learned(rows: Sequence[Row], first: Check) -> str:
     )
 
 
-def _checks(rows: Sequence[Row], cases: list[Case]) -> list[Check]:
-    nats = {(row.noise, row.step): np.array(row.losses) for row in rows}
-    lowest = rows[0].noise
+def _checks(losses: Sequence[Loss], cases: list[Case]) -> list[Check]:
+    nats = {(loss.noise, loss.step): np.array(loss.values) for loss in losses}
+    lowest = losses[0].noise
     return [
         within_own_error("uniform density, first step, share of translations: |network - exact law|", cases),
         nearer(
@@ -175,12 +179,12 @@ def draw_loss(data: Mapping[str, Any]) -> Figure:
         (panels[0], 1, "given masks alone"),
         (panels[1], 2, "given its own likeliest first step"),
     ):
-        rows = select(data["rows"], step=step)
-        for place, row in enumerate(rows):
-            marks(axes, place + np.linspace(-0.12, 0.12, len(row["losses"])), row["losses"], place)
-        axes.set_xticks(range(len(rows)), [row["noise"] for row in rows])
+        losses = select(data["losses"], step=step)
+        for place, loss in enumerate(losses):
+            marks(axes, place + np.linspace(-0.12, 0.12, len(loss["values"])), loss["values"], place)
+        axes.set_xticks(range(len(losses)), [loss["noise"] for loss in losses])
         axes.set(xlabel="noise in training", ylabel="-ln p of the true token (nats)", title=title)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     one_scale(panels, "y")
     nats, lowest = {(row["noise"], row["step"]): row["nats"] for row in data["rows"]}, data["rows"][0]["noise"]
     headline(

@@ -26,7 +26,7 @@ HOLDS, VIOLATED = Verdict.HOLDS, Verdict.VIOLATED
 SIZES = {"rows": 100, "seeds": 3, "pairs": 20, "longest": 3}
 SMALL: dict[ModuleType, dict[str, Any]] = {
     p2: SIZES,
-    p3: {**SIZES, "steps": 2},
+    p3: {**SIZES, "steps": 3},
     p4: {**SIZES, "steps": 2, "schemes": ("masks", p4.MASK_PREDICT)},
     p5: {**SIZES, "steps": (1, 2)},
 }

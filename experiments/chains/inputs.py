@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -256,10 +256,12 @@ def _number(value: Any, named: str) -> float:
     return number
 
 
-def name_of_state(state: int, sites: int, symbols: int) -> str:
-    """A sequence in signs: ``+ + - -`` for two symbols, the numbers of the symbols otherwise."""
+def name_of_state(state: int, sites: int, symbols: int, names: Sequence[str] | None = None) -> str:
+    """A sequence in signs: ``+ + - -`` for two symbols, the numbers of the symbols otherwise; ``ann+ bob-`` with names
+    of the sites."""
     digits = np.base_repr(state, symbols) if symbols <= 36 else None
     if digits is None or sites > 64:
         return f"sequence {state}"
     signs = SYMBOLS.get(symbols, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    return " ".join(signs[int(digit, 36)] for digit in digits.zfill(sites))
+    labels = [""] * sites if names is None else names
+    return " ".join(label + signs[int(digit, 36)] for label, digit in zip(labels, digits.zfill(sites), strict=True))

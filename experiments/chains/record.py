@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
@@ -25,6 +25,7 @@ def chain_record(
     epsilon: float = 0.25,
     *,
     spec: ModelSpec | None = None,
+    names: Sequence[str] | None = None,
     curve: bool = False,
     budget: float = inf,
     planned: Callable[[ChainPlan], None] = lambda plan: None,
@@ -35,6 +36,7 @@ def chain_record(
         law, sampler, masks, temperature: as for `experiments.chains.models.build_chain`.
         epsilon: total variation that counts as mixed.
         spec: where the law comes from, if it has a name: its symmetries are then known.
+        names: of the sites, for the likeliest states.
         curve: whether to add total-variation curves.
         budget: seconds; a mixing time or a spectrum that would take longer is left out.
         planned: told of the plan before anything large is computed; may refuse it.
@@ -57,7 +59,7 @@ def chain_record(
         record = analyse(law, operator, epsilon, block_masks, curve, budget)
     else:
         record = analyse_matrix_free(law, operator, plan.alike, epsilon, block_masks, budget, curve)
-    record["likeliest"] = [[name_of_state(at, law.sites, law.symbols), mass] for at, mass in record["likeliest"]]
+    record["likeliest"] = [[name_of_state(at, law.sites, law.symbols, names), mass] for at, mass in record["likeliest"]]
     renormalised = {"renormalised": law.renormalised} if law.renormalised else {}
     return {"method": plan.method, **renormalised, **record}
 

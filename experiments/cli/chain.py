@@ -146,6 +146,7 @@ def _analysed(options: dict[str, Any]) -> tuple[dict[str, Any], str]:
         options["temperature"],
         epsilon,
         spec=spec,
+        names=names,
         curve=curve,
         budget=budget,
         planned=planned,

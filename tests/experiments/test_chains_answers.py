@@ -203,6 +203,7 @@ def test_networks_with_names(tmp_path: Path, capsys: Any) -> None:
     assert law.fields.tolist() == [0.1] * 3
     record = record_of(capsys, "--edges", path, "--coupling", 0.25, "--field", 0.1)
     assert record["site_names"] == names
+    assert record["likeliest"][0][0] == "anna+ bert+ carl+"
     graph = nx.Graph()
     graph.add_node("a", field=-0.5)
     graph.add_edge("a", "b", coupling=0.75)

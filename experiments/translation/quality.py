@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,12 +203,15 @@ def named_test_set(name: str, languages: str) -> Pairs:
 
 
 def draw_frontier(rows: Sequence[Mapping[str, Any]], time: str = "milliseconds") -> Figure:
-    """BLEU against milliseconds for a sentence; refinement is a line over its steps, autoregressive decoding a mark.
+    """BLEU against milliseconds for a sentence; refinement is a line over its steps, which stand beside its marks, and
+    autoregressive decoding a mark.
 
     Args:
         rows: fields of `Quality`.
         time: "milliseconds", or "processor_milliseconds", which what else the machine does changes little.
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     with style():
         figure, (axes,) = new_figure(width=5.6, height=4.6)
         for index, model in enumerate(dict.fromkeys(row["model"] for row in rows)):
@@ -219,18 +223,22 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]], time: str = "milliseconds")
                 marker=MARKERS[index % len(MARKERS)],
                 color=COLOURS[index % len(COLOURS)],
                 linestyle=DASHES[index % len(DASHES)] if len(own) > 1 else "",
-                label=plain_text(f"{model} ({own[0]['decoder']})"),
+                label=textwrap.fill(plain_text(f"{model} ({own[0]['decoder']})"), 64),
             )
             for place, row in enumerate(own):
                 if row["steps"] is not None:
-                    label = f"{row['steps']} step" + "s" * (row["steps"] > 1)
                     # On both sides of the line in turn: steps that stop early take the same time.
-                    shift, side = ((-5, 7), "right") if place % 2 else ((6, -14), "left")
+                    shift = (0, 5) if place % 2 else (0, -12)
                     point = (row[time], row["bleu"])
-                    axes.annotate(label, point, shift, textcoords="offset points", fontsize=7, ha=side)
-        axes.set(xscale="log", xlabel=f"{time.replace('_', ' ')} for a sentence (batched)", ylabel="BLEU")
-        for scale in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            scale("{x:g}")
+                    axes.annotate(str(row["steps"]), point, shift, textcoords="offset points", fontsize=7, ha="center")
+        axes.set(
+            xscale="log",
+            xlabel=f"{time.replace('_', ' ')} for a sentence in a batch; beside marks: steps",
+            ylabel="BLEU",
+        )
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.margins(x=0.12, y=0.12)
         figure.legend(loc="outside lower center")
     return figure

@@ -14,6 +14,7 @@ from experiments.translation.ablations.variants import (
     BASE,
     CHOSEN_LENGTH,
     DECODING,
+    FRONTIER,
     MASK_PREDICT,
     SCHEMES,
     TEACHER,
@@ -47,7 +48,9 @@ def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
                 for name, scheme in ways
                 if VARIANTS[name].decoder == "refinement"
             }
-            figures[ablation] = draw_steps({label: cells for label, cells in series.items() if cells})
+            # `FRONTIER` varies depths; the figure of that name has times.
+            place = "depths" if ablation == FRONTIER else ablation
+            figures[place] = draw_steps({label: cells for label, cells in series.items() if cells})
     return figures
 
 
@@ -56,12 +59,14 @@ def _cells(record: Mapping[str, Any], network: str, scheme: str) -> Cells:
 
 
 def _draw_frontier(record: Mapping[str, Any]) -> Figure:
-    """Teachers, depths and the best attempt, in either way of choosing lengths; the first seed alone.
+    """Autoregressive networks, the base, and the best attempt in either way of choosing lengths; the first seed alone.
 
     The lines of several seeds would cross each other.
     """
     rows = []
     for name, scheme in compared(record):
+        if scheme == MASK_PREDICT and name != BASE and name in TRAINED[FRONTIER]:
+            continue  # other depths, which the table has
         lengths = f", length: {LENGTHS[True]}" if scheme == CHOSEN_LENGTH else ""
         model = f"{VARIANTS[name].text}{lengths}"
         first = [cell for cell in _cells(record, name, scheme) if cell["seed"] == record["seeds"][0]]

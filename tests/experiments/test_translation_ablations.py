@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from experiments.documentation.ablations import section, with_section
+from experiments.translation import recipe
 from experiments.translation.ablations.account import STORED, account, stored_record
 from experiments.translation.ablations.parity import gaps, outcome
 from experiments.translation.ablations.recommendations import QUESTIONS, Way, effects, verdict
@@ -293,21 +296,23 @@ def test_held_out_sentences_stand_in_no_other_part() -> None:
         split_text(Pairs(["s"] * 8, ["t"] * 8, ("a", "b")), 1, 0)
 
 
-def test_the_recipe_keeps_the_better_leg_and_scores_it(data: Path, tmp_path: Path, trainer: Trainer) -> None:
+def test_the_recipe_keeps_the_best_leg_and_scores_it(
+    data: Path, tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = ["--source", data / "train.de", "--target", data / "train.en"]
     command = ["recipe", tmp_path, *files, *OPTIONS, "--held-out", 4, "--refine", 1, "--batch-size", 4]
     ended = gmlm(*command, "--bootstrap", 20)
     assert ended.code == 0, ended.err
-    assert list(trainer.asked) == ["teacher", "range-masks-0", "second-leg-0"]
+    assert list(trainer.asked) == ["teacher", "range-masks-0", "second-leg-0", "third-leg-0"]
     (first, _, one), (second, _, two) = trainer.asked["range-masks-0"], trainer.asked["second-leg-0"]
     assert second.config == first.config
     assert (second.config.range_masks, second.config.positional_attention) == (True, True)
     assert two.optimiser.learning_rate == one.optimiser.learning_rate / 2
     np.testing.assert_array_equal(second.shared[...], first.shared[...])
     record = json.loads((tmp_path / "record.json").read_text())
-    # Equal validation: the second leg gained nothing.
+    # Equal translations: later legs gained nothing.
     assert record["kept"] == "range-masks"
-    assert "leg 1" in ended.out
+    assert "leg 1 of 3" in ended.out
     assert [(row["model"], row["steps"]) for row in record["quality"]] == [("teacher", None), ("student", 1)]
     assert len(record["samples"]) == 4
     # The command that it names works.
@@ -317,7 +322,15 @@ def test_the_recipe_keeps_the_better_leg_and_scores_it(data: Path, tmp_path: Pat
     assert translated.code == 0, translated.err
     assert len(translated.out.splitlines()) == 6
 
-    trainer.losses["second-leg-0"] = 1.0
+    # The second leg translates better, the third has the smaller loss.
+    trainer.losses["third-leg-0"] = 1.0
+    measured = recipe.measure_quality
+
+    def scored(name: str, *rest: Any, **options: Any) -> Iterator[Any]:
+        for quality, *outputs in measured(name, *rest, **options):
+            yield dataclasses.replace(quality, bleu=quality.bleu + (name == "second-leg")), *outputs
+
+    monkeypatch.setattr(recipe, "measure_quality", scored)
     assert gmlm(*command, "--bootstrap", 0).code == 0
     assert json.loads((tmp_path / "record.json").read_text())["kept"] == "second-leg"
     for options, message in (

@@ -37,8 +37,8 @@ def recipe(
 ) -> None:
     """Make FOLDER/teacher and FOLDER/student from sentence pairs: vocabulary, teacher, distillation, student, scores.
 
-    The student learns the teacher's translations in two legs, with range masks and attention by position; the leg with
-    the better validation is kept. The same command goes on where an earlier one was stopped.
+    The student learns the teacher's translations in three legs, with range masks and attention by position; the leg
+    that translates validation pairs best is kept. The same command goes on where an earlier one was stopped.
     """
     import dataclasses
 

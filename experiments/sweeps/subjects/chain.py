@@ -64,12 +64,14 @@ def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
         files = located(parameters, ChainFiles)
         operator = load_transition(Path(files.transition), files.normalise)
         return _with_best_bounds(matrix_record(operator, parameters.epsilon))
-    law, spec = file_law(parameters), None
+    (law, names), spec = file_law(parameters), None
     if law is None:
         spec = parameters.spec(seed)
         law = build_law(spec)
     masks = _masks(parameters, law.sites)
-    record = chain_record(law, parameters.sampler, masks, parameters.temperature, parameters.epsilon, spec=spec)
+    record = chain_record(
+        law, parameters.sampler, masks, parameters.temperature, parameters.epsilon, spec=spec, names=names
+    )
     return {"law": law.name, **_with_best_bounds(record)}
 
 

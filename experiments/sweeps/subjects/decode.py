@@ -36,7 +36,7 @@ class Parameters(LawParameters):
 
 def compute(parameters: Parameters, seed: int) -> dict[str, Any]:
     """See the module's description."""
-    own = file_law(parameters)
+    own, _ = file_law(parameters)
     law = model_law(parameters.spec(seed)) if own is None else own
     record = decode_record(law, [parameters.decoder], [parameters.calls], samples=parameters.samples, seed=seed)
     (row,) = record["decoders"]

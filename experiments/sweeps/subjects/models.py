@@ -70,14 +70,14 @@ def located(parameters: LawFiles, kind: type[Files]) -> Files:
     return kind(**values)
 
 
-def file_law(parameters: LawParameters) -> JointLaw | None:
-    """The law that a file stands for; None where a model does.
+def file_law(parameters: LawParameters) -> tuple[JointLaw | None, list[str] | None]:
+    """The law that a file stands for, and the names of its sites where it has some; None where a model does.
 
     Raises:
         InvalidInput: as `located`, and as `experiments.chains.inputs.law_from_files`.
     """
     files = located(parameters, LawFiles)
-    return None if source_of(files) is None else law_from_files(files, parameters.coupling, parameters.field)[0]
+    return (None, None) if source_of(files) is None else law_from_files(files, parameters.coupling, parameters.field)
 
 
 def law_size(parameters: LawParameters) -> LawSize:

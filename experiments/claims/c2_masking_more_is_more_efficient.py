@@ -235,7 +235,7 @@ def draw_efficiency(data: Mapping[str, Any]) -> Figure:
     below.set(ylabel="tr Γ$_k$ over its optimum", title=f"{len(models[:6])} models")
     for axes in (above, below):
         axes.set(xlabel="masked sites k", xticks=simulated["k"])
-    above.legend()
+    above.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
     first = [model["trace"][0] / model["optimum"] for model in models]
     headline(
         figure,

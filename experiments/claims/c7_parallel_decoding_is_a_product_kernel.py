@@ -333,7 +333,7 @@ def draw_loss(data: Mapping[str, Any]) -> Figure:
     axes.plot([], [], "+", color="black", markersize=8, label="best of a numerical search")
     axes.set(xlabel="masked sites k", ylabel="loss of the best product kernel (nats)")
     axes.set_xticks(sorted({row["size"] for row in data["losses"]}))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=1)
     name_ends(axes, ends)
     worst = max(data["losses"], key=lambda row: row["entropies"])
     headline(

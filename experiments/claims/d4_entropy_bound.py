@@ -167,7 +167,7 @@ def draw_bound(data: Mapping[str, Any]) -> Figure:
         ticks = [tick for tick in (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000) if limits[0] <= tick <= limits[1]]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.minorticks_off()
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=3)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
     panels[0].set_ylabel("KL(p‖q) (nats)")
     shares = [row["kl"] / row["bound"] for row in data["rows"]]
     headline(figure, f"KL(p‖q) stays below the entropy bound γ × calls: it is {max(shares):.0%} of it or less")

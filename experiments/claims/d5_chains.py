@@ -138,7 +138,7 @@ def draw_chains(data: Mapping[str, Any]) -> Figure:
         axes.set(xlabel="steps of the chain", title=f"after {first}, {data['laws'][1]}")
         axes.set_xticks(positions, [str(count) for count in CHAIN_STEPS])
     panels[0].set_ylabel("KL(q‖p) of the output law (nats)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     ends: dict[str, list[float]] = {}
     for chain in data["chains"]:
         ends.setdefault(chain["chain"], []).append(chain["measured"][-1])

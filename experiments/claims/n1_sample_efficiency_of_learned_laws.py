@@ -298,7 +298,7 @@ def draw_family(data: Mapping[str, Any]) -> Figure:
         axes.set(xlabel="masked sites k", xticks=limits["k"])
     panels[0].set(ylabel="n E$|\\hat\\theta - \\theta^*|^2$", title="predicted: tr Γ$_k$")
     panels[1].set(ylabel="2n E KL(p || p$_{\\hat\\theta}$) (nats)", title="predicted: tr(I Γ$_k$)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     first, last = limits["trace"][0], limits["trace"][-1]
     headline(
         figure,

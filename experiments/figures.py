@@ -31,6 +31,9 @@ COLOURS = ("#000000", "#d55e00", "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#5
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 1)), (0, (1, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
+MOST_SERIES = 6
+"""More series in a panel are not told apart."""
+
 LETTERS_PER_INCH = 13
 """Of a headline."""
 
@@ -315,6 +318,14 @@ def render(figure: Figure, kind: str, dpi: float | None = None) -> bytes:
             buffer, format=kind, dpi=dpi, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
         )
     return buffer.getvalue()
+
+
+def render_for_a_phone(draw: Callable[[], Figure]) -> bytes:
+    """The SVG of a figure that is drawn for a phone."""
+    with style(), for_a_phone():
+        figure = draw()
+    fit_a_phone(figure)
+    return render(figure, "svg")
 
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ PHONE = "phone.svg"
 
 def draw(claim: Claim, record: Mapping[str, Any], kinds: Sequence[str] = ("svg", "png")) -> dict[str, bytes]:
     """Every figure of the record in every kind, `PHONE` among them, as file name -> content."""
-    from experiments.figures import fit_a_phone, for_a_phone, render, style
+    from experiments.figures import render, render_for_a_phone, style
 
     data = from_plain(record["data"])
     result = {}
@@ -174,10 +175,7 @@ def draw(claim: Claim, record: Mapping[str, Any], kinds: Sequence[str] = ("svg",
             if kind != PHONE:
                 result[f"{spec.name}.{kind}"] = render(figure, kind)
         if PHONE in kinds:
-            with style(), for_a_phone():
-                figure = spec.draw(data)
-            fit_a_phone(figure)
-            result[f"{spec.name}.{PHONE}"] = render(figure, "svg")
+            result[f"{spec.name}.{PHONE}"] = render_for_a_phone(partial(spec.draw, data))
     return result
 
 

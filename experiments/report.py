@@ -17,7 +17,7 @@ from typing import Any
 
 from experiments.claims import MODULES, load
 from experiments.documentation.typesetting import notation
-from experiments.figures import fit_a_phone, for_a_phone, render
+from experiments.figures import render, render_for_a_phone
 from experiments.formulas import formula, linked
 from experiments.plain import format_number
 from experiments.records import PHONE, Record, certified, deciding, draw, folder, telling
@@ -98,26 +98,18 @@ def _shown(record: Record, out: Path | None) -> dict[str, Any]:
 def _study() -> list[dict[str, Any]] | None:
     """The ablations on real text that come with the workbench, beside the claims about translation."""
     from experiments.translation.ablations.account import account, stored_record
-    from experiments.translation.ablations.figures import draw as draw_study
+    from experiments.translation.ablations.figures import drawings
 
     record = stored_record()
     if record is None:
         return None
-    wide = draw_study(record)
-    with for_a_phone():
-        narrow = draw_study(record)
+    figures = drawings(record)
     parts = []
     for part in account(record):
         entry = part._asdict() | {"drawn": None}
         if part.figure:
-            fit_a_phone(narrow[part.figure])
-            desk, phone = (render(figures[part.figure], "svg") for figures in (wide, narrow))
-            entry["drawn"] = {
-                "caption": part.caption,
-                "source": _address("svg+xml", desk),
-                "phone": _address("svg+xml", phone),
-                "width": _pixels_wide(desk),
-            }
+            draw_part = figures[part.figure]
+            entry["drawn"] = _picture(part.caption, render(draw_part(), "svg"), render_for_a_phone(draw_part))
         parts.append(entry)
     return parts
 
@@ -144,14 +136,21 @@ def _figures(record: Mapping[str, Any], out: Path | None) -> list[dict[str, Any]
         drawn = draw(claim, record, kinds)
     return [
         {
-            "caption": spec.caption,
-            "source": _address("svg+xml", drawn[f"{spec.name}.svg"]),
-            "phone": _address("svg+xml", drawn[f"{spec.name}.{PHONE}"]),
+            **_picture(spec.caption, drawn[f"{spec.name}.svg"], drawn[f"{spec.name}.{PHONE}"]),
             "thumbnail": _address("png", _thumbnail(drawn[f"{spec.name}.png"])) if place == 0 else None,
-            "width": _pixels_wide(drawn[f"{spec.name}.svg"]),
         }
         for place, spec in enumerate(claim.figures)
     ]
+
+
+def _picture(caption: str, desk: bytes, phone: bytes) -> dict[str, Any]:
+    """A figure as the page shows it, from its SVG for a desk and for a phone."""
+    return {
+        "caption": caption,
+        "source": _address("svg+xml", desk),
+        "phone": _address("svg+xml", phone),
+        "width": _pixels_wide(desk),
+    }
 
 
 def _address(kind: str, content: bytes) -> str:

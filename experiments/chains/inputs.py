@@ -15,7 +15,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,8 +67,7 @@ def refuse_without_effect(
     known = describe(type(files))  # type: ignore[arg-type]  # a class is hashable
     named = [name for name, declared in known.items() if declared.rule.file and getattr(files, name)]
     sources = [name for name in named if name != "fields"]
-    if len(sources) > 1:
-        raise InvalidInput(flag + sources[0], getattr(files, sources[0]), f"give either it or {flag}{sources[1]}")
+    refuse_two(sources, vars(files), flag)
     for name, needed in (("fields", "couplings"), ("normalise", "transition")):
         if getattr(files, name, "") and not getattr(files, needed):
             raise InvalidInput(flag + name, getattr(files, name), f"goes with {flag}{needed}")
@@ -80,9 +79,32 @@ def refuse_without_effect(
         used.update(SAMPLER)
     if seeded:
         used.add("seed")
-    for name in (*describe(ModelSpec), *SAMPLER):
+    refuse_unused((*describe(ModelSpec), *SAMPLER), given, used, values, why, flag)
+
+
+def refuse_two(sources: Sequence[str], values: Mapping[str, Any], flag: str = "") -> None:
+    """One source at most.
+
+    Raises:
+        InvalidInput: two are named.
+    """
+    if len(sources) > 1:
+        raise InvalidInput(flag + sources[0], str(values[sources[0]]), f"give either it or {flag}{sources[1]}")
+
+
+def refuse_unused(
+    names: Iterable[str], given: Set[str], used: Set[str], values: Mapping[str, Any], why: str, flag: str = ""
+) -> None:
+    """Every name that was given is used.
+
+    Raises:
+        InvalidInput: one is not; ``why`` says beside what.
+    """
+    for name in names:
         if name in given and name not in used:
-            raise InvalidInput(flag + name, values[name], f"has no effect {why}; leave it out")
+            value = values[name]
+            shown = str(value) if isinstance(value, Path) else value
+            raise InvalidInput(flag + name, shown, f"has no effect {why}; leave it out")
 
 
 def law_from_files(files: LawFiles, coupling: float, field: float) -> tuple[JointLaw, list[str] | None]:

@@ -23,7 +23,7 @@ from experiments.language.divergence import (
     visited,
 )
 from experiments.language.exact import Exact, claim_memory, measured, possible
-from experiments.language.study import OneLanguage, draw_networks, mask_predict
+from experiments.language.study import OneLanguage, draw_networks, mask_predict, spread
 from experiments.language.translators import Decoding, noise_of, train, training_pairs
 from experiments.learned import networks_at_most
 from theory.parameters import parameter
@@ -180,7 +180,7 @@ def _table(data: Mapping[str, Any]) -> Table:
         row: list[Any] = [step, float(np.mean(data["length"]))]
         exact, networks = data["exact"][place], data["networks"][:, place]
         for wanted, values in (*zip(exact, networks.T, strict=True), (exact.sum(), networks.sum(axis=1))):
-            row += [float(wanted), float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))]
+            row += [float(wanted), *spread(values)]
         rows.append(row)
     return Table(columns, rows)
 

@@ -122,12 +122,11 @@ def _source(options: dict[str, Any]) -> str | None:
 
 def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
     """An option that would be read and not used is a misunderstanding: say so."""
+    from experiments.chains.inputs import refuse_two, refuse_unused
     from experiments.chains.models import MODELS, used_fields
-    from theory.errors import InvalidInput
 
     sources = [name for name in (*_OF_FILES, "mlm", "t5") if options[name]]
-    if len(sources) > 1:
-        raise InvalidInput(f"--{sources[0]}", str(options[sources[0]]), f"give either it or --{sources[1]}")
+    refuse_two(sources, options, "--")
     if sources:
         named = {"mlm": _OF_WINDOWS, "t5": _OF_TRANSLATORS, **_OF_FILES}[sources[0]]
         used, why = set(named), f"with --{sources[0]}"
@@ -136,11 +135,7 @@ def _refuse_without_effect(options: dict[str, Any], given: set[str]) -> None:
         used = {"model", *used_fields(model, options["graph"])} if model in MODELS else set(_OF_MODELS)
         why = f"on the model {model}"
     used |= set() if sources == ["t5"] else set(_SETTINGS)
-    for name in _EVERY:
-        if name in given and name not in used:
-            value = options[name]
-            shown = str(value) if isinstance(value, Path) else value
-            raise InvalidInput(f"--{name}", shown, f"has no effect {why}; leave it out")
+    refuse_unused(_EVERY, given, used, options, why, "--")
 
 
 def _numbers(options: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from experiments.diagnosis.findings import Diagnosis, shown
 from experiments.diagnosis.modes import FEW_STEPS, LENGTHS, REPEATS, SEEN_TOKENS, Mode
+from experiments.translation.ablations.variants import DECODING, MASK_PREDICT, MASK_PREDICT_OPTIONS
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ DRAWS = 300
 
 CEILING = 50.0
 """BLEU of references that are written with the vocabulary and read back; below, they are of another language."""
-
-MASK_PREDICT = "--rejecter linear --replacement initial --update rejected"
 
 
 @dataclass(frozen=True)
@@ -112,10 +111,8 @@ def diagnose_translator(
 def _decoded(
     name: str, network: T5, vocabulary: Vocabulary, pairs: Pairs, steps: int, say: Callable[[str], None]
 ) -> dict[str, Decoded]:
-    from experiments.translation.ablations.variants import DECODING
-    from experiments.translation.ablations.variants import MASK_PREDICT as MASKS_ONLY
     from experiments.translation.quality import measure_quality
-    from simulators.t5.decoding.autoregressive import GenerationSettings
+    from simulators.t5.decoding.settings import GenerationSettings
     from simulators.t5.decoding.translation import Settings, Translator
 
     def run(way: str, settings: Settings, efforts: list[int], translator: Translator | None = None) -> list[Decoded]:
@@ -138,7 +135,7 @@ def _decoded(
     every = DECODING["masks, all kept"].of(config)
     translator = Translator(network, every, timed=True)
     own, more = run(OWN, every, [steps, 2 * steps], translator)
-    (masked,) = run(MASKED, DECODING[MASKS_ONLY].of(config), [steps])
+    (masked,) = run(MASKED, DECODING[MASK_PREDICT].of(config), [steps])
     decoded = {OWN: own, MORE: more, MASKED: masked}
     if config.length_predictor != "oracle":
         longest = max(len(row) for row in vocabulary.encode(pairs.targets))
@@ -162,7 +159,7 @@ def judge(
     own = decoded[OWN].quality
     refines = MASKED in decoded
     once, twice = f"--steps {steps}", f"--steps {2 * steps}"
-    masks_only = f"{MASK_PREDICT} {once}"
+    masks_only = f"{MASK_PREDICT_OPTIONS} {once}"
     says = (
         f"{own.stutter:.2%} of neighbouring tokens are equal, {own.reference_stutter:.2%} in the references"
         f"{f', after {steps} steps' if refines else ''}"

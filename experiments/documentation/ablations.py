@@ -64,13 +64,13 @@ def with_section(page: str, record: Mapping[str, Any]) -> str:
 
 def main(path: Path, docs: Path) -> None:
     """Keep the record, draw it and write the section."""
-    from experiments.translation.ablations.figures import draw
+    from experiments.translation.ablations.figures import drawings
 
     record = read_json(path)
     try:
         page = with_section(read_text(docs / PAGE), record)
-        figures = draw(record)
-        shown = {part.figure: webp(figures[part.figure]) for part in account(record) if part.figure}
+        figures = drawings(record)
+        shown = {part.figure: webp(figures[part.figure]()) for part in account(record) if part.figure}
     except (KeyError, TypeError, StopIteration) as error:
         raise InvalidInput("RECORD", str(path), f"a record of gmlm t5 ablate is needed ({error!r})") from None
     write_json(docs / "data" / STORED.name, record)

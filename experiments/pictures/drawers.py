@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 Draw = Callable[["Axes", Mapping[str, Any]], None]
 
-MOST_SERIES = 6
-"""Series that a reader can tell apart."""
-
 
 @dataclass(frozen=True)
 class Drawer:

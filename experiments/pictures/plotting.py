@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiments.figures import style
+from experiments.figures import MOST_SERIES, style
 from experiments.pictures import chains, decoding, diagnoses, laws, learning, numbers, records
-from experiments.pictures.drawers import MOST_SERIES, Drawer, drawer_of, drawn_before, known
+from experiments.pictures.drawers import Drawer, drawer_of, drawn_before, known
 from theory.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.figures import COLOURS, MARKERS, logarithmic, plain_text
+from experiments.figures import COLOURS, MARKERS, MOST_SERIES, logarithmic, plain_text
 from experiments.sweeps.design import show
 from experiments.sweeps.inputs import file_name
 from experiments.sweeps.results import Row
@@ -32,9 +32,6 @@ THEORY = {"predicted": "--", "lower": ":", "upper": ":"}
 
 WIDE = 50
 """An axis of positive numbers whose largest is more times the smallest is logarithmic."""
-
-MOST_SERIES = 6
-"""More lines than that are not told apart."""
 
 
 def label_of(subject: Subject, column: str) -> str:

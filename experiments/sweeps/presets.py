@@ -14,6 +14,7 @@ from experiments.figures import (
     COLOURS,
     DASHES,
     MARKERS,
+    MOST_SERIES,
     headline,
     line,
     logarithmic,
@@ -23,7 +24,6 @@ from experiments.figures import (
     plain_text,
 )
 from experiments.sweeps.drawing import (
-    MOST_SERIES,
     curve,
     draw_lines,
     label_of,

@@ -19,7 +19,8 @@ from experiments.chains.record import chain_record
 from experiments.decoding.record import decode_record
 from experiments.estimation.information import ising_information
 from experiments.estimation.sample_size import sample_sizes
-from experiments.pictures.drawers import BY_CLASS, MOST_SERIES, drawer_of
+from experiments.figures import MOST_SERIES
+from experiments.pictures.drawers import BY_CLASS, drawer_of
 from theory import pictures
 from theory.decoding import SizeFrontier
 from theory.estimation import population

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
+from experiments.cli.t5.decoding import decoding_settings, refinement_options
 from experiments.documentation.ablations import section, with_section
 from experiments.translation import recipe
 from experiments.translation.ablations.account import STORED, account, stored_record
@@ -18,9 +20,19 @@ from experiments.translation.ablations.parity import gaps, outcome
 from experiments.translation.ablations.recommendations import QUESTIONS, Way, effects, verdict
 from experiments.translation.ablations.tables import frontier, parity, recommendations
 from experiments.translation.ablations.text import split_text
-from experiments.translation.ablations.variants import ABLATIONS, BASE, DECODING, TRAINED, VARIANTS, networks_of
+from experiments.translation.ablations.variants import (
+    ABLATIONS,
+    BASE,
+    DECODING,
+    MASK_PREDICT,
+    MASK_PREDICT_OPTIONS,
+    TRAINED,
+    VARIANTS,
+    networks_of,
+)
 from simulators.t5.files.checkpoints import save_checkpoint
 from simulators.t5.files.parallel_text import Pairs
+from simulators.t5.network.config import T5Config
 from simulators.t5.network.network import T5
 from simulators.t5.parallel_language import sample_text
 from simulators.t5.training.corpus import Corpus
@@ -341,6 +353,13 @@ def test_the_recipe_keeps_the_best_leg_and_scores_it(
         ended = gmlm(*command, *options)
         assert (ended.code, ended.out) == (2, "")
         assert message in ended.err
+
+
+def test_mask_predict_on_the_command_line_is_that_of_the_study() -> None:
+    command = click.Command("decode", params=list(refinement_options()))
+    given = command.make_context("decode", MASK_PREDICT_OPTIONS.split()).params
+    config = T5Config(vocab_size=8, decoder="refinement")
+    assert decoding_settings(config, given) == DECODING[MASK_PREDICT].settings
 
 
 def test_unusable_input_is_named(data: Path, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def ablate(
     from experiments.figures import render
     from experiments.files import write_atomically, write_json
     from experiments.plain import plain
-    from experiments.translation.ablations.figures import draw
+    from experiments.translation.ablations.figures import drawings
     from experiments.translation.ablations.measuring import measure
     from experiments.translation.ablations.text import read_text
     from experiments.translation.ablations.training import Networks, StudySettings
@@ -98,7 +98,8 @@ def ablate(
     )
     write_json(folder / "record.json", record)
     write_atomically(folder / "recommendations.md", section(record))
-    for name, figure in draw(record).items():
+    for name, draw in drawings(record).items():
+        figure = draw()
         for kind in ("svg", "png"):
             write_atomically(folder / "figures" / f"{name}.{kind}", render(figure, kind))
     if as_json:

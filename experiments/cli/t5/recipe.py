@@ -48,6 +48,7 @@ def recipe(
     from experiments.files import write_json
     from experiments.translation.ablations.text import split_text
     from experiments.translation.ablations.training import Networks, StudySettings
+    from experiments.translation.ablations.variants import MASK_PREDICT_OPTIONS
     from experiments.translation.recipe import follow_recipe
     from simulators.t5.files.parallel_text import read_pairs
     from theory.errors import InvalidInput
@@ -76,5 +77,5 @@ def recipe(
     click.echo(f"Student: {found['reason']}.")
     click.echo(
         f"Use it: gmlm t5 translate {folder / 'student'} --rescorer {folder / 'teacher'} --length-candidates 3 "
-        "--start range-mask --rejecter linear --replacement initial --update rejected"
+        f"--start range-mask {MASK_PREDICT_OPTIONS}"
     )

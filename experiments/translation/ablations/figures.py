@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 Cells = Sequence[Mapping[str, Any]]
 
 
-def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
-    """The effects, the gaps to the teacher, quality against time, and a figure for each ablation of the record."""
-    figures: dict[str, Figure] = {}
+def drawings(record: Mapping[str, Any]) -> dict[str, Callable[[], Figure]]:
+    """What draws each figure of a record: the effects, the gaps to the teacher, quality against time, each ablation."""
+    found: dict[str, Callable[[], Figure]] = {}
     if record["effects"]:
-        figures["effects"] = draw_effects(record["effects"])
+        found["effects"] = partial(draw_effects, record["effects"])
     if record["parity"]:
-        figures["gaps"] = draw_parity(record["parity"])
+        found["gaps"] = partial(draw_parity, record["parity"])
     if any(cell["network"] == TEACHER for cell in record["cells"]):
-        figures["frontier"] = _draw_frontier(record)
+        found["frontier"] = partial(_draw_frontier, record)
     for ablation in record["ablations"]:
         if ablation == SCHEMES or ablation in TRAINED:
             ways = [(BASE, scheme) for scheme in DECODING]
@@ -50,8 +51,8 @@ def draw(record: Mapping[str, Any]) -> dict[str, Figure]:
             }
             # `FRONTIER` varies depths; the figure of that name has times.
             place = "depths" if ablation == FRONTIER else ablation
-            figures[place] = draw_steps({label: cells for label, cells in series.items() if cells})
-    return figures
+            found[place] = partial(draw_steps, {label: cells for label, cells in series.items() if cells})
+    return found
 
 
 def _cells(record: Mapping[str, Any], network: str, scheme: str) -> Cells:

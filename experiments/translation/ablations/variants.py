@@ -149,6 +149,9 @@ GREEDY = "greedy"
 
 MASK_PREDICT, CHOSEN_LENGTH = "mask-predict", "3 lengths, teacher's choice"
 
+MASK_PREDICT_OPTIONS = "--rejecter linear --replacement initial --update rejected"
+"""The same on the command line."""
+
 _MASK_PREDICT = RefinementSettings(rejecter=LinearSchedule(), replacement="initial", update="rejected")
 _THREE = dataclasses.replace(_MASK_PREDICT, length_candidates=3)
 

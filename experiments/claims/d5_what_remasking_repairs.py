@@ -133,7 +133,7 @@ def _learned(data: Mapping[str, Any]) -> str:
         }
 
     law = dependent[1]
-    blind, confident = at_last(BLIND, law), at_last(CONFIDENT, law)
+    blind, confident = at_last((*BLIND, LOOP), law), at_last(CONFIDENT, law)
     alone = max(at_last((*BLIND, LOOP), independent).values())
     worst = max(confident, key=confident.__getitem__)
     ends = ", ".join(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading, select
+from experiments.claim import Check, Claim, FigureSpec, Findings, Progress, Table, columns, heading
 from experiments.figures import headline, line, marks, new_figure, readable
 from experiments.learned import Learning, learn, mean_interval, untrained
 from theory.bounds import escape_probability_bound, redraw_probability
@@ -223,12 +223,11 @@ def draw_times(data: Mapping[str, Any]) -> Figure:
     for axes in (left, right):
         axes.set(yscale="log", xlabel=f"coupling J inside the clique of {data['clique']}", xticks=rows["coupling"])
         axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    last = columns(select(data["networks"], coupling=rows["coupling"][-1]))
     headline(
         figure,
         f"J = {rows['coupling'][-1]:g}: trained networks stay in the wrong mode for "
-        f"{readable(np.median(last['escape_time']))} steps of parallel decoding; k-Gibbs arrives at the right one in "
-        f"{np.median(last['arrival']):.2g}",
+        f"{readable(rows['learned_time'][-1])} steps of parallel decoding; k-Gibbs arrives at the right one in "
+        f"{rows['learned_arrival'][-1]:.2g}",
     )
     return figure
 
